@@ -1,0 +1,1 @@
+"""The two kinds, their conditions and reasons: data and validation, no I/O."""

@@ -1,0 +1,187 @@
+"""GatewayTelemetry: which gateway sends its traces to which target, and how that is written into it."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from gateway_telemetry.api.meta import Condition, LabelSelector, NamespaceName, ObjectName, ProjectName
+from gateway_telemetry.api.rules import Checked, Model, Rule
+
+
+class TargetRef(Model):
+    """The LangSmithTarget to send to."""
+
+    name: ObjectName = Field(description="Name of the LangSmithTarget.")
+    namespace: NamespaceName | None = Field(
+        default=None,
+        description="Its namespace, when it is another one; its spec.allowedNamespaces must admit this namespace.",
+    )
+
+
+class LiteLLMOptions(Model):
+    """Options of the adapter litellm."""
+
+    callback: Literal["otel"] = Field(
+        default="otel",
+        description="LiteLLM callback that exports. The proxy's config.yaml must enable it: "
+        "litellm_settings: {callbacks: [otel]}.",
+    )
+
+
+class OtelSdkOptions(Model):
+    """Options of the adapter otel-sdk."""
+
+    endpoint_style: Literal["Traces", "Base", "Full"] = Field(
+        default="Traces",
+        description="Which endpoint variable is written. Traces: OTEL_EXPORTER_OTLP_TRACES_ENDPOINT with the full URL "
+        "(the specification's way). Base: OTEL_EXPORTER_OTLP_ENDPOINT with the base URL, for programs that read only "
+        "the generic variable. Full: the generic variable with the full URL, for programs that use it verbatim.",
+    )
+
+
+class Gateway(Model):
+    """The kind of gateway."""
+
+    rules = (
+        Rule(
+            "!has(self.litellm) || self.type == 'litellm'",
+            "gateway.litellm holds options of the adapter litellm: set gateway.type: litellm, or remove the block",
+            lambda self: self.litellm is None or self.type == "litellm",
+        ),
+        Rule(
+            "!has(self.otelSdk) || self.type == 'otel-sdk'",
+            "gateway.otelSdk holds options of the adapter otel-sdk: set gateway.type: otel-sdk, or remove the block",
+            lambda self: self.otel_sdk is None or self.type == "otel-sdk",
+        ),
+    )
+
+    type: Literal["litellm", "otel-sdk"] = Field(
+        description="Adapter: litellm (LiteLLM proxy) or otel-sdk (any program with an OpenTelemetry SDK)."
+    )
+    litellm: LiteLLMOptions | None = Field(default=None, description="Options of the adapter litellm.")
+    otel_sdk: OtelSdkOptions | None = Field(default=None, description="Options of the adapter otel-sdk.")
+
+
+class Workloads(Model):
+    """Deployments of the GatewayTelemetry's namespace."""
+
+    selector: LabelSelector = Field(description="Labels of the Deployments (of the Deployment itself, not its pods).")
+
+
+class Inject(Model):
+    """Settings are written into pod templates, without owning them."""
+
+    workloads: Workloads = Field(description="Which workloads.")
+    container: Annotated[str, StringConstraints(min_length=1, max_length=63)] | None = Field(
+        default=None,
+        description="Container that exports; the adapter's usual name, or the only container, when left out.",
+    )
+    conflict_policy: Literal["Fail"] = Field(
+        default="Fail",
+        description="What happens when a variable is already there. Fail: nothing is written and it is named.",
+    )
+
+
+class Install(Model):
+    """How the settings reach the gateway: exactly one way."""
+
+    inject: Inject = Field(description="Write them into the pod templates of workloads in this namespace.")
+
+
+_ATTRIBUTE_KEY = r"^[a-zA-Z][a-zA-Z0-9_.-]*$"
+
+
+def _attributes_ok(value: dict[str, str]) -> bool:
+
+
+    return all(re.match(_ATTRIBUTE_KEY, key) for key in value)
+
+
+ResourceAttributes = Annotated[
+    dict[str, Annotated[str, StringConstraints(max_length=256)]],
+    *Checked.by(
+        Rule(
+            f"self.all(key, key.size() <= 128 && key.matches(r'{_ATTRIBUTE_KEY}'))",
+            "names of resource attributes are written like team or deployment.environment.name",
+            _attributes_ok,
+        ),
+        Rule(
+            "self.all(key, !key.startsWith('gatewaytelemetry.'))",
+            "resource attributes that begin with gatewaytelemetry. are the operator's own evidence stamp: "
+            "use another name",
+            lambda value: not any(key.startswith("gatewaytelemetry.") for key in value),
+        ),
+    ),
+]
+
+
+class GatewayTelemetrySpec(Model):
+    """One gateway's trace export."""
+
+    target_ref: TargetRef = Field(description="Where traces go.")
+    gateway: Gateway = Field(description="What sends them.")
+    install: Install = Field(description="How the settings reach it.")
+    project: ProjectName | None = Field(
+        default=None, description="LangSmith project of this gateway's traces; the target's when left out."
+    )
+    resource_attributes: ResourceAttributes | None = Field(
+        default=None, max_length=32, description="OpenTelemetry resource attributes that every span carries."
+    )
+    deletion_policy: Literal["Restore", "Orphan"] = Field(
+        default="Restore",
+        description="When this object is deleted. Restore: take away what was written. Orphan: leave it.",
+    )
+    suspend: bool = Field(
+        default=False, description="Write nothing; what was written stays, and so do the conditions."
+    )
+
+
+class Sink(Model):
+    """One place that the settings were, or should be, written to."""
+
+    kind: str = Field(description="Kind of the object, e.g. Deployment.")
+    name: str = Field(description="Its name.")
+    container: str | None = Field(default=None, description="Container that carries the settings.")
+    state: Literal["Pending", "RollingOut", "Programmed", "Blocked", "Failed"] = Field(description="How far it is.")
+    reason: str = Field(description="Why, as one word of the reasons table.")
+    message: str | None = Field(default=None, description="Why and what to do.")
+
+
+class Counts(Model):
+    """How many sinks there are, also of those that the list leaves out."""
+
+    matched: int = Field(ge=0, description="Objects that the spec selects.")
+    programmed: int = Field(ge=0, description="Of these, carrying the settings with a finished rollout.")
+
+
+class TracesStatus(Model):
+    """What the gateway was told."""
+
+    endpoint: str = Field(description="Full OTLP traces URL.")
+    project: str = Field(description="LangSmith project.")
+
+
+class GatewayTelemetryStatus(Model):
+    """What the operator did and found."""
+
+    observed_generation: int | None = Field(default=None, description="Generation that the status speaks of.")
+    last_handled_request: str | None = Field(
+        default=None, description="Value of the annotation gatewaytelemetry.dev/requestedAt that was last acted on."
+    )
+    traces: TracesStatus | None = Field(default=None, description="What the gateway was told.")
+    sinks: list[Sink] | None = Field(
+        default=None,
+        max_length=100,
+        description="Where the settings stand; the first 100 by name, those with trouble first.",
+        json_schema_extra={"listType": "map", "listMapKeys": ["kind", "name"]},
+    )
+    counts: Counts | None = Field(default=None, description="How many sinks there are.")
+    conditions: list[Condition] | None = Field(
+        default=None,
+        description="Accepted, ResolvedRefs, Programmed, Producing, Delivered, Ready; Stalled and Reconciling while "
+        "they hold.",
+        json_schema_extra={"listType": "map", "listMapKeys": ["type"]},
+    )

@@ -1,0 +1,198 @@
+"""Types that both kinds share: references, conditions, names and durations."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from gateway_telemetry.api.rules import Checked, Model, Rule
+
+GROUP = "gatewaytelemetry.dev"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+FIELD_MANAGER = "gateway-telemetry"
+
+ROLE_LABEL = f"{GROUP}/role"
+"""Consent and filter in one: sources carry ``source``; what the operator writes carries ``copy``."""
+ROLE_SOURCE = "source"
+ROLE_COPY = "copy"
+HOSTS_ANNOTATION = f"{GROUP}/hosts"
+"""On a source Secret: comma-separated hosts that its key may be sent to (all allowed hosts when absent)."""
+CONFIG_HASH_ANNOTATION = f"{GROUP}/config-hash"
+"""On a pod template: hash of what was rendered; a change of it is what rolls the pods."""
+RECORD_ANNOTATION = f"{GROUP}/record"
+"""On a workload's own metadata: the name of the Secret that remembers what was written."""
+OWNER_ANNOTATION = f"{GROUP}/owner"
+FINALIZER = f"{GROUP}/restore"
+REQUESTED_AT_ANNOTATION = f"{GROUP}/requestedAt"
+
+_DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+_DNS_NAME = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
+_DURATION = r"^([0-9]+(\.[0-9]+)?(s|m|h))+$"
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+ObjectName = Annotated[str, StringConstraints(min_length=1, max_length=253, pattern=_DNS_NAME)]
+NamespaceName = Annotated[str, StringConstraints(min_length=1, max_length=63, pattern=_DNS_LABEL)]
+DataKey = Annotated[str, StringConstraints(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$")]
+
+
+def parse_duration(text: str) -> timedelta:
+    """Parse a Go duration in hours, minutes and seconds, e.g. ``1h30m``.
+
+    Raises:
+        ValueError: the text is not such a duration.
+    """
+    if not re.match(_DURATION, text):
+        raise ValueError(f"{text!r} is not a duration such as 30s, 5m or 24h")
+    return timedelta(seconds=sum(float(n) * _UNITS[u] for n, _, u in re.findall(r"([0-9]+(\.[0-9]+)?)([smh])", text)))
+
+
+def duration_between(low: str, high: str) -> tuple[object, ...]:
+    """Return field annotations for a duration within [low, high], e.g. ``("30s", "24h")``."""
+    message = f"must be a duration between {low} and {high}, written like 90s, 5m or 24h"
+
+    def check(value: str) -> bool:
+        try:
+            return parse_duration(low) <= parse_duration(value) <= parse_duration(high)
+        except ValueError:
+            return False
+
+    cel = (
+        f"self.matches(r'{_DURATION}') && duration(self) >= duration('{low}') && duration(self) <= duration('{high}')"
+    )
+    return Checked.by(Rule(cel, message, check))
+
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+ProjectName = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=255),
+    *Checked.by(
+        Rule(
+            r"!self.matches('[\\x00-\\x1f\\x7f]')",
+            "a LangSmith project name must not hold control characters such as newline or tab: write it on one line",
+            lambda value: not _CONTROL.search(value),
+        ),
+        Rule(
+            "self.trim() == self",
+            "a LangSmith project name must not begin or end with spaces: remove them",
+            lambda value: value.strip() == value,
+        ),
+    ),
+]
+
+_UUID = r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
+WorkspaceId = Annotated[
+    str,
+    StringConstraints(max_length=64),
+    *Checked.by(
+        Rule(
+            f"self.matches(r'{_UUID}')",
+            "workspaceId is the workspace's UUID, e.g. 5f2c0a4e-0000-4000-8000-000000000000: "
+            "LangSmith shows it under Settings > Workspaces",
+            lambda value: re.match(_UUID, value) is not None,
+        )
+    ),
+]
+
+
+class ConditionStatus(StrEnum):
+    """Status of a condition as Kubernetes defines it."""
+
+    TRUE = "True"
+    FALSE = "False"
+    UNKNOWN = "Unknown"
+
+
+class Condition(Model):
+    """One aspect of an object's state; https://github.com/kubernetes/community/blob/master/contributors/devel/sig-architecture/api-conventions.md#typical-status-properties."""
+
+    type: Annotated[str, StringConstraints(min_length=1, max_length=316)] = Field(
+        description="What the condition is about, in CamelCase."
+    )
+    status: Literal["True", "False", "Unknown"] = Field(description="Whether it holds.")
+    reason: Annotated[str, StringConstraints(min_length=1, max_length=1024)] = Field(
+        description="Why, as one CamelCase word of the reasons table (docs/reasons.md)."
+    )
+    message: Annotated[str, StringConstraints(max_length=32768)] = Field(
+        default="", description="Why and what to do, for people."
+    )
+    observed_generation: int = Field(
+        default=0, ge=0, description="metadata.generation of the spec that the condition speaks of."
+    )
+    last_transition_time: str = Field(
+        description="When `status` last changed (RFC 3339).", json_schema_extra={"format": "date-time"}
+    )
+
+
+class SecretKeyRef(Model):
+    """A key of a Secret in the same namespace."""
+
+    name: ObjectName = Field(description="Name of the Secret.")
+    key: DataKey = Field(description="Key within the Secret's data.")
+
+
+class LabelSelectorRequirement(Model):
+    """One requirement of a label selector."""
+
+    rules = (
+        Rule(
+            "self.operator in ['Exists', 'DoesNotExist'] "
+            "? !has(self.values) || size(self.values) == 0 : has(self.values) && size(self.values) > 0",
+            "values must be given for In and NotIn, and left out for Exists and DoesNotExist",
+            lambda self: (self.operator in {"Exists", "DoesNotExist"}) != bool(self.values),
+        ),
+    )
+
+    key: Annotated[str, StringConstraints(min_length=1, max_length=316)] = Field(description="Label key.")
+    operator: Literal["In", "NotIn", "Exists", "DoesNotExist"] = Field(description="How values relate to the label.")
+    values: list[Annotated[str, StringConstraints(max_length=63)]] | None = Field(
+        default=None, max_length=64, description="Values for In and NotIn.", json_schema_extra={"listType": "atomic"}
+    )
+
+
+class LabelSelector(Model):
+    """A label selector that selects something on purpose: the empty one is refused, not 'everything'."""
+
+    rules = (
+        Rule(
+            "(has(self.matchLabels) && size(self.matchLabels) > 0) || "
+            "(has(self.matchExpressions) && size(self.matchExpressions) > 0)",
+            "an empty selector would match everything in the namespace: write matchLabels (or matchExpressions) "
+            "that name what you mean, e.g. matchLabels: {app: litellm}",
+            lambda self: bool(self.match_labels) or bool(self.match_expressions),
+        ),
+    )
+
+    match_labels: dict[str, Annotated[str, StringConstraints(max_length=63)]] | None = Field(
+        default=None, max_length=64, description="Labels that must all be present with these values."
+    )
+    match_expressions: list[LabelSelectorRequirement] | None = Field(
+        default=None,
+        max_length=64,
+        description="Further requirements, all of which must hold.",
+        json_schema_extra={"listType": "atomic"},
+    )
+
+    def matches(self, labels: dict[str, str]) -> bool:
+        """Tell whether an object with these labels is selected (Kubernetes label selector semantics)."""
+        if any(labels.get(key) != value for key, value in (self.match_labels or {}).items()):
+            return False
+        return all(_requirement_holds(item, labels) for item in self.match_expressions or ())
+
+
+def _requirement_holds(item: LabelSelectorRequirement, labels: dict[str, str]) -> bool:
+    match item.operator:
+        case "In":
+            return labels.get(item.key) in (item.values or ())
+        case "NotIn":
+            return labels.get(item.key) not in (item.values or ())
+        case "Exists":
+            return item.key in labels
+        case "DoesNotExist":
+            return item.key not in labels
