@@ -1,0 +1,446 @@
+"""Every reason that a condition can carry, as data.
+
+Code, the reference page, the troubleshooting page and Argo CD's health script read this one
+table, so a reason cannot exist without a meaning and an answer to "what do I do now?".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Severity(StrEnum):
+    """How a person should take a reason.
+
+    ``OK`` is the good state, ``WAITING`` solves itself, ``ACTION`` needs somebody (kstatus: Stalled),
+    ``UNKNOWN`` is honest ignorance and never counts against Ready.
+    """
+
+    OK = "OK"
+    WAITING = "Waiting"
+    ACTION = "Action"
+    UNKNOWN = "Unknown"
+
+
+class Reason(StrEnum):
+    """The closed set of reasons; the names are public API."""
+
+    # good states
+    ACCEPTED = "Accepted"
+    RESOLVED = "Resolved"
+    PROGRAMMED = "Programmed"
+    READY = "Ready"
+    # not known (yet)
+    PENDING = "Pending"
+    NOT_VERIFIED = "NotVerified"
+    # the spec itself
+    INVALID_SPEC = "InvalidSpec"
+    INVALID_URL = "InvalidURL"
+    MISSING_SCHEME = "MissingScheme"
+    UNSUPPORTED_SCHEME = "UnsupportedScheme"
+    INSECURE_SCHEME = "InsecureScheme"
+    USER_INFO_NOT_ALLOWED = "UserInfoNotAllowed"
+    QUERY_NOT_ALLOWED = "QueryNotAllowed"
+    UI_URL_NOT_API_URL = "UIURLNotAPIURL"
+    INVALID_BASE_PATH = "InvalidBasePath"
+    HOST_NOT_ALLOWED = "HostNotAllowed"
+    SERVICE_NOT_ALLOWED = "ServiceNotAllowed"
+    SUSPENDED = "Suspended"
+    # what the spec refers to
+    SECRET_NOT_FOUND = "SecretNotFound"
+    SECRET_KEY_MISSING = "SecretKeyMissing"
+    KEY_EMPTY = "KeyEmpty"
+    KEY_MALFORMED = "KeyMalformed"
+    KEY_DOUBLE_ENCODED = "KeyDoubleEncoded"
+    KEY_LEGACY = "KeyLegacy"
+    KEY_NOT_FOR_HOST = "KeyNotForHost"
+    CA_BUNDLE_NOT_FOUND = "CABundleNotFound"
+    CA_BUNDLE_KEY_MISSING = "CABundleKeyMissing"
+    CA_BUNDLE_INVALID = "CABundleInvalid"
+    CA_BUNDLE_HAS_PRIVATE_KEY = "CABundleContainsPrivateKey"
+    TARGET_NOT_FOUND = "TargetNotFound"
+    TARGET_NOT_READY = "TargetNotReady"
+    PROJECT_MISSING = "ProjectMissing"
+    PROJECT_NOT_ALLOWED = "ProjectNotAllowed"
+    PROJECT_NOT_HEADER_SAFE = "ProjectNameNotHeaderSafe"
+    PROJECT_UNSUPPORTED = "ProjectNameUnsupportedByAdapter"
+    # the workloads
+    NO_MATCHING_WORKLOADS = "NoMatchingWorkloads"
+    CONFLICTED = "Conflicted"
+    CONTAINER_NOT_FOUND = "ContainerNotFound"
+    CONTAINER_AMBIGUOUS = "ContainerAmbiguous"
+    ENV_CONFLICT = "EnvConflict"
+    DUPLICATE_ENV = "DuplicateEnv"
+    FOREIGN_HEADERS = "ForeignHeadersWouldBeSent"
+    TRACING_DISABLED = "TracingDisabledByEnv"
+    CA_BUNDLE_OVERRIDDEN = "CABundleOverridden"
+    ENV_FROM_UNREADABLE = "EnvFromUnreadable"
+    MOUNT_CONFLICT = "MountConflict"
+    FIELD_OWNED_BY_OTHER = "FieldOwnedByOther"
+    SECRET_NAME_TAKEN = "SecretNameTaken"
+    CALLBACK_NOT_ENABLED = "CallbackNotEnabled"
+    # the rollout
+    NOT_WRITTEN = "NotWritten"
+    ROLLOUT_IN_PROGRESS = "RolloutInProgress"
+    ROLLOUT_PAUSED = "RolloutPaused"
+    ROLLOUT_FAILED = "RolloutFailed"
+    # the cluster
+    RBAC_DENIED = "RBACDenied"
+    WRITE_FAILED = "WriteFailed"
+    RESTORING = "Restoring"
+
+
+@dataclass(frozen=True)
+class ReasonEntry:
+    """One row of the table.
+
+    Attributes:
+        conditions: condition types that carry the reason.
+        status: the status it comes with.
+        meaning: one sentence, for the troubleshooting page.
+        action: what to do, one sentence; empty when there is nothing to do.
+    """
+
+    reason: Reason
+    conditions: tuple[str, ...]
+    status: str
+    severity: Severity
+    meaning: str
+    action: str = ""
+
+
+def _ok(reason: Reason, conditions: tuple[str, ...], meaning: str) -> ReasonEntry:
+    return ReasonEntry(reason, conditions, "True", Severity.OK, meaning)
+
+
+def _bad(reason: Reason, condition: str, meaning: str, action: str) -> ReasonEntry:
+    return ReasonEntry(reason, (condition, "Ready"), "False", Severity.ACTION, meaning, action)
+
+
+def _wait(reason: Reason, condition: str, meaning: str, action: str = "") -> ReasonEntry:
+    return ReasonEntry(reason, (condition, "Ready"), "False", Severity.WAITING, meaning, action)
+
+
+_UNPROVEN = ("Reachable", "Authenticated", "Ingesting", "Producing", "Delivered")
+
+TABLE: tuple[ReasonEntry, ...] = (
+    _ok(Reason.ACCEPTED, ("Accepted",), "The spec is valid and its host is allowed."),
+    _ok(Reason.RESOLVED, ("ResolvedRefs",), "All that the spec refers to was found and is usable."),
+    _ok(Reason.PROGRAMMED, ("Programmed",), "Every matched workload carries the settings and has rolled out."),
+    _ok(Reason.READY, ("Ready",), "Everything that counts towards Ready holds."),
+    ReasonEntry(
+        Reason.PENDING,
+        ("Accepted", "ResolvedRefs", "Programmed", "Ready"),
+        "Unknown",
+        Severity.WAITING,
+        "The operator has not come to this yet, or an earlier condition must hold first.",
+    ),
+    ReasonEntry(
+        Reason.NOT_VERIFIED,
+        _UNPROVEN,
+        "Unknown",
+        Severity.UNKNOWN,
+        "This version of the operator does not check this; nothing is claimed.",
+        "Look into the LangSmith project for the traces.",
+    ),
+    _bad(
+        Reason.INVALID_SPEC,
+        "Accepted",
+        "The object breaks a rule of its kind.",
+        "Change the field that the message names. An API server with the current CRDs refuses such objects: "
+        "update the CRDs.",
+    ),
+    _bad(
+        Reason.INVALID_URL,
+        "Accepted",
+        "selfHosted.url cannot be read as the URL of a LangSmith.",
+        "Write https://, the host and, where there is one, the port and path, e.g. https://langsmith.example.com.",
+    ),
+    _bad(
+        Reason.MISSING_SCHEME,
+        "Accepted",
+        "selfHosted.url has no scheme.",
+        "Write https:// in front of the host.",
+    ),
+    _bad(
+        Reason.UNSUPPORTED_SCHEME,
+        "Accepted",
+        "The URL's scheme is neither https nor http; LangSmith takes OTLP over HTTP only, not gRPC.",
+        "Write https://.",
+    ),
+    _bad(
+        Reason.INSECURE_SCHEME,
+        "Accepted",
+        "http:// would send the key and all prompts in the clear.",
+        "Write https://, or set spec.allowPlaintext: true for a self-hosted install on a trusted network.",
+    ),
+    _bad(
+        Reason.USER_INFO_NOT_ALLOWED,
+        "Accepted",
+        "The URL holds a user name or password.",
+        "Take it out; the key belongs into the Secret of spec.credentials.ingest.secretRef.",
+    ),
+    _bad(
+        Reason.QUERY_NOT_ALLOWED,
+        "Accepted",
+        "The URL holds a query or a fragment.",
+        "Write only scheme, host, port and path.",
+    ),
+    _bad(
+        Reason.UI_URL_NOT_API_URL,
+        "Accepted",
+        "The URL is that of LangSmith's web app, not of its API.",
+        "Use the API host that the message names, or spec.saas with the region.",
+    ),
+    _bad(
+        Reason.INVALID_BASE_PATH,
+        "Accepted",
+        "selfHosted.basePath is not a plain path, or contradicts the path of the URL.",
+        "Write the chart value config.basePath of LangSmith, e.g. langsmith or langsmith/dev.",
+    ),
+    _bad(
+        Reason.HOST_NOT_ALLOWED,
+        "Accepted",
+        "The operator's configuration does not allow this host.",
+        "Ask the operator's administrator to add it to the chart value allowedHosts (flag --allow-host).",
+    ),
+    _bad(
+        Reason.SERVICE_NOT_ALLOWED,
+        "Accepted",
+        "The Service of selfHosted.serviceRef does not exist, or points outside the cluster.",
+        "Name a Service with a selector; an ExternalName Service is refused, use selfHosted.url for such a host.",
+    ),
+    ReasonEntry(
+        Reason.SUSPENDED,
+        ("Suspended",),
+        "True",
+        Severity.UNKNOWN,
+        "spec.suspend is set: the operator writes nothing; the other conditions are from before.",
+        "Remove spec.suspend to go on.",
+    ),
+    _bad(
+        Reason.SECRET_NOT_FOUND,
+        "ResolvedRefs",
+        "The Secret does not exist, or lacks the label that gives it to the operator.",
+        "Create it, and run: kubectl label secret NAME gatewaytelemetry.dev/role=source",
+    ),
+    _bad(
+        Reason.SECRET_KEY_MISSING,
+        "ResolvedRefs",
+        "The Secret has no such key in its data.",
+        "Name a key that exists, or add it.",
+    ),
+    _bad(
+        Reason.KEY_EMPTY,
+        "ResolvedRefs",
+        "The API key is empty.",
+        "Put the key into the Secret.",
+    ),
+    _bad(
+        Reason.KEY_MALFORMED,
+        "ResolvedRefs",
+        "The API key holds characters that no key has: quotes, spaces, control or binary characters.",
+        "Store the bare key: kubectl create secret generic NAME --from-literal=KEY=lsv2_sk_...",
+    ),
+    _bad(
+        Reason.KEY_DOUBLE_ENCODED,
+        "ResolvedRefs",
+        "The API key was base64-encoded twice.",
+        "Encode it once under data, or write it as it is under stringData.",
+    ),
+    _bad(
+        Reason.KEY_LEGACY,
+        "ResolvedRefs",
+        "The API key begins with ls__; LangSmith ended such keys on 2024-10-22.",
+        "Create a service key (lsv2_sk_...) in LangSmith and store that.",
+    ),
+    _bad(
+        Reason.KEY_NOT_FOR_HOST,
+        "ResolvedRefs",
+        "The Secret's annotation gatewaytelemetry.dev/hosts does not name the target's host.",
+        "If the key may be sent there, add the host to the annotation.",
+    ),
+    _bad(
+        Reason.CA_BUNDLE_NOT_FOUND,
+        "ResolvedRefs",
+        "The ConfigMap or Secret of caBundleRef does not exist, or lacks the label that gives it to the operator.",
+        "Create it, and run: kubectl label configmap NAME gatewaytelemetry.dev/role=source",
+    ),
+    _bad(
+        Reason.CA_BUNDLE_KEY_MISSING,
+        "ResolvedRefs",
+        "The CA bundle has no such key in its data.",
+        "Name a key that exists in caBundleRef.key.",
+    ),
+    _bad(
+        Reason.CA_BUNDLE_INVALID,
+        "ResolvedRefs",
+        "The CA bundle is empty or not made of PEM certificates.",
+        "Store the CA certificates in PEM form (-----BEGIN CERTIFICATE-----).",
+    ),
+    _bad(
+        Reason.CA_BUNDLE_HAS_PRIVATE_KEY,
+        "ResolvedRefs",
+        "The CA bundle holds a private key, which would be copied beside every gateway.",
+        "Store the certificates only, and treat that key as exposed.",
+    ),
+    _bad(
+        Reason.TARGET_NOT_FOUND,
+        "ResolvedRefs",
+        "No such LangSmithTarget, or it does not admit this namespace.",
+        "Check targetRef; a target in another namespace must admit this one in its spec.allowedNamespaces.",
+    ),
+    _bad(
+        Reason.TARGET_NOT_READY,
+        "ResolvedRefs",
+        "The LangSmithTarget's own Accepted or ResolvedRefs is not True.",
+        "Look at the target: kubectl describe langsmithtarget NAME.",
+    ),
+    _bad(
+        Reason.PROJECT_MISSING,
+        "ResolvedRefs",
+        "Neither the GatewayTelemetry nor its target names a project; traces would land in 'default'.",
+        "Set spec.project.",
+    ),
+    _bad(
+        Reason.PROJECT_NOT_ALLOWED,
+        "ResolvedRefs",
+        "The target's spec.allowedProjects does not hold this project.",
+        "Use one of the allowed projects, or ask the target's owner to add it.",
+    ),
+    _bad(
+        Reason.PROJECT_NOT_HEADER_SAFE,
+        "ResolvedRefs",
+        "The project's name holds characters that no HTTP header can carry (above U+00FF).",
+        "Use a project name in ASCII.",
+    ),
+    _bad(
+        Reason.PROJECT_UNSUPPORTED,
+        "ResolvedRefs",
+        "This gateway cannot be given this project name: it does not decode header values.",
+        "Use a project name without the characters that the message names.",
+    ),
+    _bad(
+        Reason.NO_MATCHING_WORKLOADS,
+        "Accepted",
+        "The selector matches no Deployment in this namespace.",
+        "Compare install.inject.workloads.selector with kubectl get deployments --show-labels.",
+    ),
+    _bad(
+        Reason.CONFLICTED,
+        "Accepted",
+        "Another GatewayTelemetry holds the workload: the one that has it keeps it, else the older one.",
+        "Remove one of the two, or narrow a selector.",
+    ),
+    _bad(
+        Reason.CONTAINER_NOT_FOUND,
+        "Programmed",
+        "The workload has no container of that name.",
+        "Set install.inject.container to the container that exports traces.",
+    ),
+    _bad(
+        Reason.CONTAINER_AMBIGUOUS,
+        "Programmed",
+        "The workload has several containers, none with the adapter's usual name.",
+        "Set install.inject.container.",
+    ),
+    _bad(
+        Reason.ENV_CONFLICT,
+        "Programmed",
+        "A variable that the operator would write, or that would override it, is already on the container.",
+        "Remove it from the gateway's chart or manifest; nothing was written.",
+    ),
+    _bad(
+        Reason.DUPLICATE_ENV,
+        "Programmed",
+        "The container lists a variable of the exporter twice.",
+        "Remove one of the two entries.",
+    ),
+    _bad(
+        Reason.FOREIGN_HEADERS,
+        "Programmed",
+        "OTEL_EXPORTER_OTLP_HEADERS is set for another backend; some SDKs would send its headers to LangSmith too.",
+        "Use the variables of the other signals (OTEL_EXPORTER_OTLP_METRICS_HEADERS, ..._LOGS_HEADERS) there.",
+    ),
+    _bad(
+        Reason.TRACING_DISABLED,
+        "Programmed",
+        "A variable on the container switches tracing off.",
+        "Remove it from the gateway's chart or manifest.",
+    ),
+    _bad(
+        Reason.CA_BUNDLE_OVERRIDDEN,
+        "Programmed",
+        "REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE on the container silently beats the exporter's own CA setting.",
+        "Add LangSmith's CA to that bundle and remove caBundleRef, or remove the variable.",
+    ),
+    _bad(
+        Reason.ENV_FROM_UNREADABLE,
+        "Programmed",
+        "The container takes variables from a Secret or ConfigMap that the operator may not read.",
+        "Grant get on it, so that the names of its keys can be compared; nothing was written.",
+    ),
+    _bad(
+        Reason.MOUNT_CONFLICT,
+        "Programmed",
+        "A volume or mount of the operator's name or path already exists and is not the operator's.",
+        "Rename it in the gateway's chart or manifest.",
+    ),
+    _bad(
+        Reason.FIELD_OWNED_BY_OTHER,
+        "Programmed",
+        "Another field manager took over a field while it was being written.",
+        "Stop that manager from setting the field; the message names both.",
+    ),
+    _bad(
+        Reason.SECRET_NAME_TAKEN,
+        "Programmed",
+        "A Secret of the name that the operator needs exists and is not the operator's.",
+        "Rename or delete that Secret.",
+    ),
+    _bad(
+        Reason.CALLBACK_NOT_ENABLED,
+        "Programmed",
+        "The gateway's configuration does not switch the exporting callback on.",
+        "Add litellm_settings: {callbacks: [otel]} to LiteLLM's config.yaml.",
+    ),
+    _wait(Reason.NOT_WRITTEN, "Programmed", "The settings are not on every matched workload yet."),
+    _wait(
+        Reason.ROLLOUT_IN_PROGRESS,
+        "Programmed",
+        "The settings are written; pods are being replaced.",
+        "Wait, or follow it with kubectl rollout status.",
+    ),
+    _wait(
+        Reason.ROLLOUT_PAUSED,
+        "Programmed",
+        "The settings are written; the Deployment is paused, so its pods keep the old ones.",
+        "Resume it: kubectl rollout resume deployment NAME.",
+    ),
+    _bad(
+        Reason.ROLLOUT_FAILED,
+        "Programmed",
+        "The settings are written; the Deployment passed its progress deadline.",
+        "Look at the new pods: kubectl describe pods.",
+    ),
+    _bad(
+        Reason.RBAC_DENIED,
+        "Programmed",
+        "The operator's ServiceAccount may not do what is needed.",
+        "Grant it: the message names verb, resource and namespace.",
+    ),
+    _wait(
+        Reason.WRITE_FAILED,
+        "Programmed",
+        "The API server did not take a write; the operator tries again with growing pauses.",
+        "If it stays, look at the message and the operator's log.",
+    ),
+    _wait(
+        Reason.RESTORING,
+        "Programmed",
+        "The object is being deleted; what was written is being taken away.",
+    ),
+)
+
+BY_REASON: dict[Reason, ReasonEntry] = {entry.reason: entry for entry in TABLE}
