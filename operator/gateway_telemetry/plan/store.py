@@ -1,0 +1,247 @@
+"""What is known of the cluster, indexed by what planning asks for.
+
+Fed by watch events and lists in the operator, by files in ``render``. Deleted objects leave
+through ``replace_all`` as well, so a watch that missed a deletion is healed by the next list.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from pydantic import ValidationError
+
+from gateway_telemetry.api.gateway import GatewayTelemetrySpec
+from gateway_telemetry.api.meta import LabelSelector
+from gateway_telemetry.api.rules import Model
+from gateway_telemetry.api.target import LangSmithTargetSpec
+from gateway_telemetry.plan.views import Key, Record, Source, Workload
+
+Spec = TypeVar("Spec", bound=Model)
+
+
+@dataclass(frozen=True, slots=True)
+class Custom(Generic[Spec]):
+    """One of the two kinds.
+
+    Attributes:
+        spec: the parsed spec, or None if it breaks a rule.
+        problem: which field breaks which rule, if spec is None.
+        status: as stored.
+    """
+
+    namespace: str
+    name: str
+    uid: str
+    generation: int
+    created: str
+    deleting: bool
+    finalizers: tuple[str, ...]
+    annotations: Mapping[str, str]
+    spec: Spec | None
+    problem: str
+    status: Mapping[str, Any] = field(hash=False)
+
+    @property
+    def key(self) -> Key:
+        """Return namespace and name."""
+        return self.namespace, self.name
+
+    @property
+    def age(self) -> tuple[str, str, str]:
+        """Return what decides between equals: the oldest wins, then namespace and name (GEP-713)."""
+        return self.created or "9999", self.namespace, self.name
+
+
+Target = Custom[LangSmithTargetSpec]
+Gateway = Custom[GatewayTelemetrySpec]
+
+
+def project_target(obj: Mapping[str, Any]) -> Target:
+    """Return the view of a LangSmithTarget."""
+    return _project(obj, LangSmithTargetSpec)
+
+
+def project_gateway(obj: Mapping[str, Any]) -> Gateway:
+    """Return the view of a GatewayTelemetry."""
+    return _project(obj, GatewayTelemetrySpec)
+
+
+def _project(obj: Mapping[str, Any], model: type[Spec]) -> Custom[Spec]:
+    metadata = obj["metadata"]
+    spec: Spec | None = None
+    problem = ""
+    try:
+        spec = model.model_validate(obj.get("spec") or {})
+    except ValidationError as error:
+        problem = describe(error)
+    return Custom(
+        namespace=metadata.get("namespace") or "default",
+        name=metadata["name"],
+        uid=metadata.get("uid") or "",
+        generation=metadata.get("generation") or 0,
+        created=metadata.get("creationTimestamp") or "",
+        deleting="deletionTimestamp" in metadata,
+        finalizers=tuple(metadata.get("finalizers") or ()),
+        annotations=dict(metadata.get("annotations") or {}),
+        spec=spec,
+        problem=problem,
+        status=dict(obj.get("status") or {}),
+    )
+
+
+def describe(error: ValidationError) -> str:
+    """Return the problems as ``spec.field: what is wrong``; never the input, it may be a pasted key."""
+    parts = []
+    for item in error.errors(include_input=False, include_url=False, include_context=False):
+        path = ".".join(["spec", *(str(part) for part in item["loc"])])
+        parts.append(f"{path}: {item['msg'].removeprefix('Value error, ')}")
+    return "; ".join(parts)
+
+
+class Store:
+    """Views by kind and key, with the indexes that make a change cheap to follow."""
+
+    def __init__(self) -> None:
+        self.targets: dict[Key, Target] = {}
+        self.gateways: dict[Key, Gateway] = {}
+        self.workloads: dict[tuple[str, str, str], Workload] = {}
+        self.sources: dict[tuple[str, str, str], Source] = {}
+        self.records: dict[Key, Record] = {}
+        self.namespaces: dict[str, Mapping[str, str]] = {}
+        self._gateways_by_target: dict[Key, set[Key]] = defaultdict(set)
+        self._gateways_by_label: dict[tuple[str, str, str], set[Key]] = defaultdict(set)
+        self._workloads_by_label: dict[tuple[str, str, str], set[tuple[str, str, str]]] = defaultdict(set)
+        self._records_by_owner: dict[Key, set[Key]] = defaultdict(set)
+        self._targets_by_source: dict[tuple[str, str, str], set[Key]] = defaultdict(set)
+
+    def put_target(self, view: Target) -> None:
+        """Store or replace a target."""
+        self.drop_target(view.key)
+        self.targets[view.key] = view
+        for source in _sources_of(view):
+            self._targets_by_source[source].add(view.key)
+
+    def drop_target(self, key: Key) -> None:
+        """Forget a target."""
+        old = self.targets.pop(key, None)
+        if old is not None:
+            for source in _sources_of(old):
+                self._targets_by_source[source].discard(key)
+
+    def put_gateway(self, view: Gateway) -> None:
+        """Store or replace a gateway."""
+        self.drop_gateway(view.key)
+        self.gateways[view.key] = view
+        if view.spec is not None:
+            self._gateways_by_target[target_key(view)].add(view.key)
+            for bucket in _buckets(view.namespace, selector_of(view)):
+                self._gateways_by_label[bucket].add(view.key)
+
+    def drop_gateway(self, key: Key) -> None:
+        """Forget a gateway."""
+        old = self.gateways.pop(key, None)
+        if old is not None and old.spec is not None:
+            self._gateways_by_target[target_key(old)].discard(key)
+            for bucket in _buckets(old.namespace, selector_of(old)):
+                self._gateways_by_label[bucket].discard(key)
+
+    def put_workload(self, view: Workload) -> None:
+        """Store or replace a workload."""
+        self.drop_workload(view.key)
+        self.workloads[view.key] = view
+        for bucket in _label_buckets(view.namespace, view.labels):
+            self._workloads_by_label[bucket].add(view.key)
+
+    def drop_workload(self, key: tuple[str, str, str]) -> None:
+        """Forget a workload."""
+        old = self.workloads.pop(key, None)
+        if old is not None:
+            for bucket in _label_buckets(old.namespace, old.labels):
+                self._workloads_by_label[bucket].discard(key)
+
+    def put_record(self, view: Record) -> None:
+        """Store or replace a record."""
+        self.drop_record((view.namespace, view.name))
+        self.records[view.namespace, view.name] = view
+        self._records_by_owner[view.owner].add((view.namespace, view.name))
+
+    def drop_record(self, key: Key) -> None:
+        """Forget a record."""
+        old = self.records.pop(key, None)
+        if old is not None:
+            self._records_by_owner[old.owner].discard(key)
+
+    def gateways_of_target(self, key: Key) -> list[Key]:
+        """Return the gateways that refer to a target."""
+        return sorted(self._gateways_by_target.get(key, ()))
+
+    def targets_of_source(self, kind: str, namespace: str, name: str) -> list[Key]:
+        """Return the targets that refer to a Secret or ConfigMap."""
+        return sorted(self._targets_by_source.get((kind, namespace, name), ()))
+
+    def records_of_owner(self, key: Key) -> list[Record]:
+        """Return the records written for a gateway."""
+        return [self.records[item] for item in sorted(self._records_by_owner.get(key, ()))]
+
+    def gateways_matching(self, workload: Workload) -> list[Gateway]:
+        """Return the gateways whose selector matches a workload, oldest first."""
+        keys: set[Key] = set()
+        for bucket in _label_buckets(workload.namespace, workload.labels):
+            keys |= self._gateways_by_label.get(bucket, set())
+        found = [self.gateways[key] for key in keys]
+        return sorted(
+            (view for view in found if selector_of(view).matches(dict(workload.labels))), key=lambda view: view.age
+        )
+
+    def workloads_matching(self, view: Gateway) -> list[Workload]:
+        """Return the workloads that a gateway's selector matches, by kind and name."""
+        if view.spec is None:
+            return []
+        selector = selector_of(view)
+        keys: set[tuple[str, str, str]] | None = None
+        for bucket in _buckets(view.namespace, selector):
+            found = self._workloads_by_label.get(bucket, set())
+            keys = found if keys is None else keys & found
+        return [
+            self.workloads[key] for key in sorted(keys or ()) if selector.matches(dict(self.workloads[key].labels))
+        ]
+
+
+def selector_of(view: Gateway) -> LabelSelector:
+    """Return the workload selector of a gateway with a valid spec."""
+    assert view.spec is not None
+    return view.spec.install.inject.workloads.selector
+
+
+def target_key(view: Gateway) -> Key:
+    """Return namespace and name of the target that a gateway with a valid spec refers to."""
+    assert view.spec is not None
+    return view.spec.target_ref.namespace or view.namespace, view.spec.target_ref.name
+
+
+def _sources_of(view: Target) -> Iterable[tuple[str, str, str]]:
+    if view.spec is None:
+        return
+    if view.spec.credentials is not None:
+        yield "Secret", view.namespace, view.spec.credentials.ingest.secret_ref.name
+        if view.spec.credentials.read is not None:
+            yield "Secret", view.namespace, view.spec.credentials.read.secret_ref.name
+    if view.spec.ca_bundle_ref is not None:
+        yield view.spec.ca_bundle_ref.kind, view.namespace, view.spec.ca_bundle_ref.name
+
+
+def _label_buckets(namespace: str, labels: Mapping[str, str]) -> Iterable[tuple[str, str, str]]:
+    yield namespace, "", ""
+    for key, value in labels.items():
+        yield namespace, key, value
+
+
+def _buckets(namespace: str, selector: LabelSelector) -> Iterable[tuple[str, str, str]]:
+    """Yield one bucket that holds all matches: the first label, or the namespace when there is none."""
+    for key, value in (selector.match_labels or {}).items():
+        yield namespace, key, value
+        return
+    yield namespace, "", ""
