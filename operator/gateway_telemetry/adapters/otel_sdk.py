@@ -24,7 +24,7 @@ class OtelSdk:
                 endpoint = EnvVar(otel.TRACES_ENDPOINT, context.endpoints.traces)
             case "Base":
                 endpoint = EnvVar(otel.ENDPOINT, context.endpoints.otlp)
-            case "Full":
+            case _:
                 endpoint = EnvVar(otel.ENDPOINT, context.endpoints.traces)
         return otel.common(context, (endpoint, EnvVar(otel.TRACES_PROTOCOL, otel.HTTP_PROTOBUF)))
 

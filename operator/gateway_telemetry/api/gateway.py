@@ -96,7 +96,6 @@ _ATTRIBUTE_KEY = r"^[a-zA-Z][a-zA-Z0-9_.-]*$"
 
 def _attributes_ok(value: dict[str, str]) -> bool:
 
-
     return all(re.match(_ATTRIBUTE_KEY, key) for key in value)
 
 
@@ -134,9 +133,7 @@ class GatewayTelemetrySpec(Model):
         default="Restore",
         description="When this object is deleted. Restore: take away what was written. Orphan: leave it.",
     )
-    suspend: bool = Field(
-        default=False, description="Write nothing; what was written stays, and so do the conditions."
-    )
+    suspend: bool = Field(default=False, description="Write nothing; what was written stays, and so do the conditions.")
 
 
 class Sink(Model):

@@ -61,9 +61,7 @@ def duration_between(low: str, high: str) -> tuple[object, ...]:
         except ValueError:
             return False
 
-    cel = (
-        f"self.matches(r'{_DURATION}') && duration(self) >= duration('{low}') && duration(self) <= duration('{high}')"
-    )
+    cel = f"self.matches(r'{_DURATION}') && duration(self) >= duration('{low}') && duration(self) <= duration('{high}')"
     return Checked.by(Rule(cel, message, check))
 
 

@@ -31,7 +31,7 @@ class Reason(StrEnum):
     RESOLVED = "Resolved"
     PROGRAMMED = "Programmed"
     READY = "Ready"
-    # not known (yet)
+    # nothing known yet
     PENDING = "Pending"
     NOT_VERIFIED = "NotVerified"
     # the spec itself
@@ -48,8 +48,8 @@ class Reason(StrEnum):
     SERVICE_NOT_ALLOWED = "ServiceNotAllowed"
     SUSPENDED = "Suspended"
     # what the spec refers to
-    SECRET_NOT_FOUND = "SecretNotFound"
-    SECRET_KEY_MISSING = "SecretKeyMissing"
+    SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 a reason, not a password
+    SECRET_KEY_MISSING = "SecretKeyMissing"  # noqa: S105 a reason, not a password
     KEY_EMPTY = "KeyEmpty"
     KEY_MALFORMED = "KeyMalformed"
     KEY_DOUBLE_ENCODED = "KeyDoubleEncoded"
@@ -78,7 +78,7 @@ class Reason(StrEnum):
     ENV_FROM_UNREADABLE = "EnvFromUnreadable"
     MOUNT_CONFLICT = "MountConflict"
     FIELD_OWNED_BY_OTHER = "FieldOwnedByOther"
-    SECRET_NAME_TAKEN = "SecretNameTaken"
+    SECRET_NAME_TAKEN = "SecretNameTaken"  # noqa: S105 a reason, not a password
     CALLBACK_NOT_ENABLED = "CallbackNotEnabled"
     # the rollout
     NOT_WRITTEN = "NotWritten"

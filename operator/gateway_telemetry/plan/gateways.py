@@ -17,7 +17,7 @@ from gateway_telemetry.plan.options import Options
 from gateway_telemetry.plan.rollout import progress
 from gateway_telemetry.plan.store import Gateway, Store, Target, target_key
 from gateway_telemetry.plan.targets import Refused, Resolved, TargetResult
-from gateway_telemetry.plan.views import Key, Record, Workload, digest
+from gateway_telemetry.plan.views import Container, Key, Record, Workload, digest
 
 TargetLookup = Callable[[Target], TargetResult]
 EnvFromLookup = Callable[[Workload], checks.EnvFromKeys]
@@ -300,11 +300,11 @@ def _written(record: Record | None) -> tuple[Injection, ...]:
     return tuple(item for item in (record.injection, record.previous) if item is not None)
 
 
-def _foreign(container: checks.Container, mine: tuple[Injection, ...]) -> checks.Container:
+def _foreign(container: Container, mine: tuple[Injection, ...]) -> Container:
     """Return the container without what this operator wrote there; what differs from it is somebody else's."""
     env = [item for one in mine if one.container == container.name for item in one.env]
     mounts = [item for one in mine if one.container == container.name for item in one.mounts]
-    return checks.Container(
+    return Container(
         name=container.name,
         env=tuple(item for item in container.env if not any(same_source(item, other) for other in env)),
         env_from=container.env_from,
@@ -358,8 +358,8 @@ def _sink(
 
 def _lost(workload: Workload, winner: Gateway) -> str:
     return (
-        f"{workload.kind} {workload.namespace}/{workload.name} belongs to GatewayTelemetry {winner.name}: remove one of "
-        "the two, or narrow a selector"
+        f"{workload.kind} {workload.namespace}/{workload.name} belongs to GatewayTelemetry {winner.name}: remove one "
+        "of the two, or narrow a selector"
     )
 
 

@@ -116,8 +116,10 @@ def covers(live: Any, wanted: Any) -> bool:
 
 def same_source(live: Item, wanted: Item) -> bool:
     """Tell whether a live variable is exactly the wanted one (one source, same content)."""
-    return covers(live, wanted) and ("value" in live) == ("value" in wanted) and ("valueFrom" in live) == (
-        "valueFrom" in wanted
+    return (
+        covers(live, wanted)
+        and ("value" in live) == ("value" in wanted)
+        and ("valueFrom" in live) == ("valueFrom" in wanted)
     )
 
 

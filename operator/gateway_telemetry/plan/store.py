@@ -205,9 +205,7 @@ class Store:
         for bucket in _buckets(view.namespace, selector):
             found = self._workloads_by_label.get(bucket, set())
             keys = found if keys is None else keys & found
-        return [
-            self.workloads[key] for key in sorted(keys or ()) if selector.matches(dict(self.workloads[key].labels))
-        ]
+        return [self.workloads[key] for key in sorted(keys or ()) if selector.matches(dict(self.workloads[key].labels))]
 
 
 def selector_of(view: Gateway) -> LabelSelector:

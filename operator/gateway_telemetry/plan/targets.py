@@ -52,9 +52,7 @@ class TargetResult:
     resolved: Resolved | None
 
 
-def resolve(
-    target: Target, store: Store, options: Options, service: Mapping[str, Any] | None = None
-) -> TargetResult:
+def resolve(target: Target, store: Store, options: Options, service: Mapping[str, Any] | None = None) -> TargetResult:
     """Return the target's conditions and, if it can be used, what gateways need.
 
     Args:
@@ -120,17 +118,13 @@ def _accept(
             assert hosted is not None
             assert hosted.url is not None
             endpoints = self_hosted(hosted.url, hosted.base_path, allow_plaintext=spec.allow_plaintext)
-        options.hosts.check(
-            endpoints, target_namespace=target.namespace, cluster_domain=options.cluster_domain
-        )
+        options.hosts.check(endpoints, target_namespace=target.namespace, cluster_domain=options.cluster_domain)
     except EndpointProblem as problem:
         raise _refused(problem) from None
     return endpoints, tuple(note.message for note in endpoints.advice)
 
 
-def _check_service(
-    service: Mapping[str, Any] | None, namespace: str, name: str, port: int, options: Options
-) -> None:
+def _check_service(service: Mapping[str, Any] | None, namespace: str, name: str, port: int, options: Options) -> None:
     """Refuse Services that do not exist or lead out of the cluster.
 
     An ExternalName or selector-less Service can point anywhere, the API server's or a metadata address included.
