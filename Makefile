@@ -1,0 +1,77 @@
+# One line per target where it can be; the work is in hack/ and tests/.
+SHELL := /bin/bash
+PYTHON ?= python3
+PY := .venv/bin/python
+STAMP := .venv/.stamp
+RUN_TIER = @began=$$(date +%s); $(PY) -m pytest $(2); code=$$?; echo "tier $(1): $$(( $$(date +%s) - began )) s"; exit $$code
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-unit test-cluster test-node test-kind test-full check fmt generate bench cluster-up cluster-down run lock
+
+help: ## Show the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 18
+
+setup: $(STAMP) ## Make .venv with everything pinned; .venv/bin/gateway-telemetry is the CLI
+
+$(STAMP): requirements/dev.lock pyproject.toml
+	@echo "[setup] making .venv (about a minute)"
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or later is needed: make PYTHON=python3.11 setup")'
+	@test -x $(PY) || $(PYTHON) -m venv .venv
+	@$(PY) -m pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	@$(PY) -m pip install -q --disable-pip-version-check --no-deps -e .
+	@touch $(STAMP)
+
+test: setup ## Every test that this machine can run
+	@code=0; for tier in test-unit test-cluster test-node; do $(MAKE) --no-print-directory $$tier || code=1; done; exit $$code
+
+test-unit: setup ## Pure layers, the stand-in, files
+	$(call RUN_TIER,unit,tests/unit)
+
+test-cluster: setup ## Against a real kube-apiserver with kwok nodes
+	@$(PY) hack/tools.py > /dev/null
+	$(call RUN_TIER,cluster,tests/cluster)
+
+test-node: setup ## Against a real node
+	@if [ -d tests/node ]; then $(PY) -m pytest tests/node; else echo "tier node: no tests in this version"; fi
+
+test-full: setup ## Long matrices whole
+	@GATEWAY_TELEMETRY_FULL=1 $(MAKE) --no-print-directory test
+
+test-kind: setup ## The cluster suite against the current context; name it: make test-kind CONTEXT=kind-x
+	@test -n "$(CONTEXT)" || { echo "name the context: make test-kind CONTEXT=kind-gateway-telemetry"; exit 2; }
+	GATEWAY_TELEMETRY_TEST_CONTEXT=$(CONTEXT) $(PY) -m pytest tests/cluster
+
+check: setup ## Format, lint, types, architecture, generated files
+	$(PY) -m ruff format --check .
+	$(PY) -m ruff check .
+	$(PY) -m mypy
+	.venv/bin/lint-imports --no-logo
+	$(PY) -m hack.generate --check
+
+fmt: setup ## Format and fix what can be fixed
+	$(PY) -m ruff format .
+	$(PY) -m ruff check --fix .
+
+generate: setup ## CRDs and reference pages from the models
+	$(PY) -m hack.generate
+
+bench: setup ## Measure, as ratios within one run
+	@$(PY) hack/tools.py > /dev/null
+	$(PY) -m tests.bench
+
+demo: setup ## The main job, end to end, on a cluster of its own
+	@$(PY) hack/tools.py > /dev/null
+	$(PY) -m hack.demo
+
+cluster-up: setup ## Start the test cluster; the last line is the path of its kubeconfig
+	@$(PY) -m hack.cluster up
+
+cluster-down: setup ## End what cluster-up started
+	@$(PY) -m hack.cluster down
+
+run: setup ## The operator in the foreground against KUBECONFIG
+	.venv/bin/gateway-telemetry operator
+
+lock: setup ## Resolve the lock files again
+	.venv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header pyproject.toml -o requirements/runtime.lock
+	.venv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header pyproject.toml --group dev -o requirements/dev.lock

@@ -1,0 +1,453 @@
+#!/usr/bin/env python3
+"""A real Kubernetes control plane on loopback, with kwok nodes: what tests and the demo stand on.
+
+``up`` starts etcd, kube-apiserver, kube-controller-manager, kube-scheduler and kwok from the binaries of
+``hack/tools.py`` and prints the path of the kubeconfig as its last line; ``down`` ends exactly the processes
+that ``up`` started (a pid counts only together with the start time that the kernel gives it).
+
+Everything lives in one state folder, ``$GATEWAY_TELEMETRY_STATE`` or ``.cluster/`` of the checkout.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import json
+import os
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from hack import pki, tools
+
+ROOT = Path(__file__).resolve().parent.parent
+STATE = Path(os.environ.get("GATEWAY_TELEMETRY_STATE") or ROOT / ".cluster")
+STAGES = Path(__file__).resolve().parent / "kwok"
+START_SECONDS = 90.0
+STOP_SECONDS = 20.0
+NODES = ("kwok-0", "kwok-1")
+MARKER = "cluster.json"
+
+
+class ClusterError(Exception):
+    """The cluster could not be started, or is not ours; the text is for the person at the terminal."""
+
+
+def say(text: str) -> None:
+    print(f"[cluster] {text}", file=sys.stderr, flush=True)
+
+
+def start_time(pid: int) -> int | None:
+    """Return the kernel's start time of a process in clock ticks, None if there is none (or only a zombie)."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    fields = text.rpartition(")")[2].split()
+    return None if fields[0] == "Z" else int(fields[19])
+
+
+def free_ports(count: int) -> list[int]:
+    """Return free TCP ports of loopback; from ``GATEWAY_TELEMETRY_PORT_BASE`` on when that is set."""
+    base = os.environ.get("GATEWAY_TELEMETRY_PORT_BASE")
+    if base:
+        return [int(base) + index for index in range(count)]
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [int(item.getsockname()[1]) for item in sockets]
+    for item in sockets:
+        item.close()
+    return ports
+
+
+def wait_for(what: str, check: Callable[[], bool], deadline: float) -> None:
+    """Poll until the check holds.
+
+    Raises:
+        ClusterError: it did not hold in time.
+    """
+    while not check():
+        if time.monotonic() > deadline:
+            raise ClusterError(f"{what} did not happen in time")
+        time.sleep(0.05)
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
+@dataclass
+class Cluster:
+    """A running control plane."""
+
+    name: str
+    folder: Path
+    server: str
+    processes: dict[str, tuple[int, int]] = field(default_factory=dict)
+    commands: dict[str, list[str]] = field(default_factory=dict)
+    die_with_parent: bool = False
+    _children: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict, repr=False)
+
+    @property
+    def context(self) -> str:
+        return f"gateway-telemetry-{self.name}"
+
+    @property
+    def kubeconfig(self) -> Path:
+        return self.folder / "kubeconfig"
+
+    @property
+    def ca(self) -> Path:
+        return self.folder / "pki" / "ca.crt"
+
+    def save(self) -> None:
+        data = {
+            "name": self.name,
+            "server": self.server,
+            "kubeconfig": str(self.kubeconfig),
+            "processes": self.processes,
+            "commands": self.commands,
+        }
+        (self.folder / MARKER).write_text(json.dumps(data, indent=2))
+
+    @classmethod
+    def read(cls, folder: Path) -> Cluster | None:
+        try:
+            data = json.loads((folder / MARKER).read_text())
+        except (OSError, ValueError):
+            return None
+        processes = {name: (int(pid), int(born)) for name, (pid, born) in data["processes"].items()}
+        return cls(data["name"], folder, data["server"], processes, data["commands"])
+
+    def run(self, component: str, command: Sequence[str]) -> None:
+        """Start one component; its output goes to a log file in the state folder."""
+        self.commands[component] = list(command)
+        with (self.folder / f"{component}.log").open("ab") as log:
+            child = subprocess.Popen(
+                command,
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=_die_with_parent if self.die_with_parent else None,
+            )
+        self._children[component] = child
+        born = start_time(child.pid)
+        if born is None:
+            raise ClusterError(f"{component} ended at once\n{self.tail(component)}")
+        self.processes[component] = (child.pid, born)
+        self.save()
+
+    def alive(self, component: str) -> bool:
+        pid, born = self.processes.get(component, (0, 0))
+        child = self._children.get(component)
+        if child is not None:
+            child.poll()
+        return pid > 0 and start_time(pid) == born
+
+    def halt(self, component: str, *, kill: bool = False) -> None:
+        """End one component, if the process of that pid is still the one that was started."""
+        if self.alive(component):
+            pid, _ = self.processes[component]
+            os.kill(pid, signal.SIGKILL if kill else signal.SIGTERM)
+            end = time.monotonic() + STOP_SECONDS
+            while self.alive(component):
+                if time.monotonic() > end:
+                    os.kill(pid, signal.SIGKILL)
+                    end = time.monotonic() + STOP_SECONDS
+                time.sleep(0.02)
+        self.processes.pop(component, None)
+
+    def restart(self, component: str) -> None:
+        """Start a halted component again with the same command."""
+        self.run(component, self.commands[component])
+
+    def tail(self, component: str, lines: int = 15) -> str:
+        log = self.folder / f"{component}.log"
+        return "\n".join(log.read_text(errors="replace").splitlines()[-lines:]) if log.exists() else ""
+
+    def get(self, path: str) -> tuple[int, Any]:
+        """Return status and JSON (or text) of a GET as admin; status 0 when nobody answers."""
+        return self.request("GET", path)
+
+    def request(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+        tls = ssl.create_default_context(cafile=str(self.ca))
+        pki_folder = self.folder / "pki"
+        tls.load_cert_chain(pki_folder / "admin.crt", pki_folder / "admin.key")
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(  # noqa: S310 the scheme is fixed
+            self.server + path, data, {"Content-Type": "application/json"}, method=method
+        )
+        try:
+            with urllib.request.urlopen(request, context=tls, timeout=5) as answer:  # noqa: S310
+                status, text = answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            status, text = error.code, error.read()
+        except OSError:
+            return 0, None
+        try:
+            return status, json.loads(text)
+        except ValueError:
+            return status, text.decode(errors="replace")
+
+    def healthy(self) -> bool:
+        return (
+            all(self.alive(item) for item in self.processes) and bool(self.processes) and self.get("/readyz")[0] == 200
+        )
+
+    def stop(self) -> None:
+        """End all processes, the newest first, and remove the state."""
+        for component in reversed(list(self.processes)):
+            self.halt(component, kill=component == "etcd")
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _kubeconfig(cluster: Cluster, user: str) -> dict[str, Any]:
+    folder = cluster.folder / "pki"
+    entry = {"client-certificate": str(folder / f"{user}.crt"), "client-key": str(folder / f"{user}.key")}
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [
+            {"name": cluster.context, "cluster": {"server": cluster.server, "certificate-authority": str(cluster.ca)}}
+        ],
+        "users": [{"name": user, "user": entry}],
+        "contexts": [{"name": cluster.context, "context": {"cluster": cluster.context, "user": user}}],
+        "current-context": cluster.context,
+    }
+
+
+def start(
+    name: str,
+    *,
+    state: Path | None = None,
+    die_with_parent: bool = False,
+    apiserver_args: Sequence[str] = (),
+) -> Cluster:
+    """Start a control plane, or return the running one of that name.
+
+    Raises:
+        ClusterError: a component did not come up; its last log lines are in the text.
+    """
+    folder = (state or STATE) / name
+    old = Cluster.read(folder)
+    if old is not None:
+        if old.healthy():
+            return old
+        old.stop()
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    os.umask(0o077)
+    binaries = {item: str(tools.build(tools.TOOLS[item])) for item in tools.CONTROL_PLANE}
+    etcd_port, peer_port, port, manager_port, scheduler_port, kwok_port = free_ports(6)
+    cluster = Cluster(name, folder, f"https://127.0.0.1:{port}", die_with_parent=die_with_parent)
+    folder_pki = folder / "pki"
+    pki.write(folder_pki)
+    for user in ("admin", "controller-manager", "scheduler", "kwok"):
+        target = cluster.kubeconfig if user == "admin" else folder / f"{user}.kubeconfig"
+        target.write_text(yaml.safe_dump(_kubeconfig(cluster, user), sort_keys=False))
+    deadline = time.monotonic() + START_SECONDS
+    try:
+        _control_plane(cluster, binaries, (etcd_port, peer_port, port, manager_port, scheduler_port), apiserver_args)
+        wait_for("an answer of the API server at /readyz", lambda: _ready(cluster), deadline)
+        cluster.run(
+            "kwok",
+            [
+                binaries["kwok"],
+                f"--kubeconfig={folder / 'kwok.kubeconfig'}",
+                "--manage-all-nodes=true",
+                f"--server-address=127.0.0.1:{kwok_port}",
+                "--node-lease-duration-seconds=40",
+                *(f"--config={stage}" for stage in sorted(STAGES.glob("*.yaml"))),
+            ],
+        )
+        for node in NODES:
+            cluster.request("POST", "/api/v1/nodes", _node(node))
+        wait_for("the readiness of the kwok nodes", lambda: _nodes_ready(cluster), deadline)
+        wait_for("the default ServiceAccount", lambda: _default_account(cluster), deadline)
+    except ClusterError as error:
+        logs = "\n".join(f"--- {item}\n{cluster.tail(item)}" for item in cluster.commands)
+        cluster.stop()
+        raise ClusterError(f"{error}\n{logs}") from None
+    return cluster
+
+
+def _control_plane(
+    cluster: Cluster, binaries: dict[str, str], ports: tuple[int, ...], apiserver_args: Sequence[str]
+) -> None:
+    etcd_port, peer_port, port, manager_port, scheduler_port = ports
+    folder = cluster.folder
+    certs = folder / "pki"
+    etcd = f"http://127.0.0.1:{etcd_port}"
+    peer = f"http://127.0.0.1:{peer_port}"
+    cluster.run(
+        "etcd",
+        [
+            binaries["etcd"],
+            f"--data-dir={folder / 'etcd'}",
+            f"--listen-client-urls={etcd}",
+            f"--advertise-client-urls={etcd}",
+            f"--listen-peer-urls={peer}",
+            f"--initial-advertise-peer-urls={peer}",
+            f"--initial-cluster=default={peer}",
+            "--unsafe-no-fsync",
+            "--log-level=warn",
+        ],
+    )
+    cluster.run(
+        "kube-apiserver",
+        [
+            binaries["kube-apiserver"],
+            f"--etcd-servers={etcd}",
+            "--bind-address=127.0.0.1",
+            "--advertise-address=127.0.0.1",
+            f"--secure-port={port}",
+            f"--tls-cert-file={certs / 'apiserver.crt'}",
+            f"--tls-private-key-file={certs / 'apiserver.key'}",
+            f"--client-ca-file={certs / 'ca.crt'}",
+            "--authorization-mode=Node,RBAC",
+            "--anonymous-auth=false",
+            "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
+            f"--service-account-key-file={certs / 'service-account.pub'}",
+            f"--service-account-signing-key-file={certs / 'service-account.key'}",
+            "--service-cluster-ip-range=10.96.0.0/16",
+            "--endpoint-reconciler-type=none",
+            "--allow-privileged=true",
+            "--profiling=false",
+            *apiserver_args,
+        ],
+    )
+    deadline = time.monotonic() + START_SECONDS
+    wait_for("an answer of the API server at /livez", lambda: _answers(cluster), deadline)
+    cluster.run(
+        "kube-controller-manager",
+        [
+            binaries["kube-controller-manager"],
+            f"--kubeconfig={folder / 'controller-manager.kubeconfig'}",
+            f"--root-ca-file={certs / 'ca.crt'}",
+            f"--service-account-private-key-file={certs / 'service-account.key'}",
+            "--use-service-account-credentials=true",
+            "--bind-address=127.0.0.1",
+            f"--secure-port={manager_port}",
+            f"--cert-dir={folder / 'controller-manager'}",
+            "--leader-elect=false",
+            "--kube-api-qps=200",
+            "--kube-api-burst=400",
+            "--concurrent-deployment-syncs=10",
+            "--concurrent-gc-syncs=20",
+        ],
+    )
+    cluster.run(
+        "kube-scheduler",
+        [
+            binaries["kube-scheduler"],
+            f"--kubeconfig={folder / 'scheduler.kubeconfig'}",
+            "--bind-address=127.0.0.1",
+            f"--secure-port={scheduler_port}",
+            f"--cert-dir={folder / 'scheduler'}",
+            "--leader-elect=false",
+        ],
+    )
+
+
+def _answers(cluster: Cluster) -> bool:
+    for component in ("etcd", "kube-apiserver"):
+        if not cluster.alive(component):
+            raise ClusterError(f"{component} ended")
+    return cluster.get("/livez")[0] == 200
+
+
+def _ready(cluster: Cluster) -> bool:
+    return _answers(cluster) and cluster.get("/readyz")[0] == 200
+
+
+def _node(name: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {
+            "name": name,
+            "annotations": {"kwok.x-k8s.io/node": "fake"},
+            "labels": {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux", "type": "kwok"},
+        },
+        "status": {"capacity": {"cpu": "64", "memory": "256Gi", "pods": "2000"}},
+    }
+
+
+def _nodes_ready(cluster: Cluster) -> bool:
+    if not cluster.alive("kwok"):
+        raise ClusterError("kwok ended")
+    status, nodes = cluster.get("/api/v1/nodes")
+    if status != 200:
+        return False
+    ready = [
+        node
+        for node in nodes["items"]
+        if any(item["type"] == "Ready" and item["status"] == "True" for item in node["status"].get("conditions", ()))
+    ]
+    return len(ready) == len(NODES)
+
+
+def _default_account(cluster: Cluster) -> bool:
+    return cluster.get("/api/v1/namespaces/default/serviceaccounts/default")[0] == 200
+
+
+def ensure_ours(kubeconfig: Path, context: str | None, *, state: Path | None = None) -> None:
+    """Refuse a cluster that was not started here, unless the user names its context.
+
+    Raises:
+        ClusterError: it is somebody else's.
+    """
+    if context is not None:
+        return
+    for marker in (state or STATE).glob(f"*/{MARKER}"):
+        found = Cluster.read(marker.parent)
+        if found is not None and found.kubeconfig.resolve() == kubeconfig.resolve() and found.healthy():
+            return
+    raise ClusterError(
+        f"{kubeconfig} does not belong to a cluster that was started here: name its context if you mean it"
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("command", choices=["up", "down", "status"])
+    parser.add_argument("--name", default="default")
+    options = parser.parse_args(arguments)
+    folder = STATE / options.name
+    if options.command == "up":
+        began = time.monotonic()
+        say("starting etcd, kube-apiserver, kube-controller-manager, kube-scheduler and kwok (or finding them running)")
+        try:
+            cluster = start(options.name)
+        except (ClusterError, tools.BuildError) as error:
+            print(f"[cluster] error: {error}", file=sys.stderr)
+            return 1
+        say(f"{cluster.context} answers at {cluster.server} ({time.monotonic() - began:.1f} s)")
+        print(cluster.kubeconfig)
+        return 0
+    running = Cluster.read(folder)
+    if options.command == "down":
+        if running is not None:
+            running.stop()
+        say(f"{options.name} is down")
+        return 0
+    healthy = running is not None and running.healthy()
+    print(f"{options.name}: {'running' if healthy else 'not running'}")
+    return 0 if healthy else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
