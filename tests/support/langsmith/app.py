@@ -12,14 +12,17 @@ from datetime import UTC, datetime
 from typing import Final
 
 from aiohttp import web
+from aiohttp.http_exceptions import ContentEncodingError
 
 from tests.support.langsmith import ingest, rest, rest_v2
 from tests.support.langsmith.context import (
     CONTEXT,
     MAX_BODY_BYTES,
+    NOTES,
     Context,
     Handler,
     InputError,
+    Notes,
     json_response,
     nginx,
     problem,
@@ -96,7 +99,7 @@ def _fallback(app: web.Application, prefix: str, handler: Handler) -> None:
 
 def _classified(path_class: str, handler: Handler) -> Handler:
     async def classified(request: web.Request) -> web.StreamResponse:
-        request["path_class"] = path_class
+        request[NOTES].path_class = path_class
         return await _with_fault(request, path_class, handler)
 
     return classified
@@ -106,13 +109,13 @@ async def _with_fault(request: web.Request, path_class: str, handler: Handler) -
     fault = request.app[CONTEXT].faults.take(path_class)
     if fault is None:
         return await handler(request)
-    request["fault"] = fault
+    request[NOTES].fault = fault
     if fault.delay:
         await asyncio.sleep(fault.delay)
     if fault.abort:
         if request.transport is not None:
             request.transport.abort()
-        request["aborted"] = True
+        request[NOTES].aborted = True
         return web.Response(status=500)
     if fault.status is None:
         return await handler(request)
@@ -133,7 +136,7 @@ async def _api_fallback(request: web.Request) -> web.StreamResponse:
     async def not_found(_request: web.Request) -> web.StreamResponse:
         return json_response({"detail": "Not Found"}, 404)
 
-    request["path_class"] = "other"
+    request[NOTES].path_class = "other"
     return await _with_fault(request, "other", not_found)
 
 
@@ -141,20 +144,21 @@ async def _ui(request: web.Request) -> web.StreamResponse:
     async def page(request: web.Request) -> web.StreamResponse:
         return spa() if request.method in ("GET", "HEAD") else nginx(405, "Not Allowed")
 
-    request["path_class"] = "ui"
+    request[NOTES].path_class = "ui"
     return await _with_fault(request, "ui", page)
 
 
 async def _outside(request: web.Request) -> web.StreamResponse:
-    request["path_class"] = "other"
+    request[NOTES].path_class = "other"
     return nginx(404, "Not Found")
 
 
 @web.middleware
 async def _observe(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turn errors into LangSmith's answers and record what was seen."""
+    request[NOTES] = Notes()
     response = await _answer(request, handler)
-    request.app[CONTEXT].store.log(_seen(request, 0 if "aborted" in request else response.status))
+    request.app[CONTEXT].store.log(_seen(request, 0 if request[NOTES].aborted else response.status))
     return response
 
 
@@ -168,10 +172,17 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     except InputError as error:
         if v2:
             return problem(error.status, error.detail)
-        name = "error" if request.get("path_class") == "ingest" else "detail"
+        name = "error" if request[NOTES].path_class == "ingest" else "detail"
         return json_response({name: error.detail}, error.status)
     except web.HTTPRequestEntityTooLarge:
         return nginx(413, "Request Entity Too Large")
+    except (web.RequestPayloadError, ContentEncodingError):
+        return nginx(400, "Bad Request")
+    except (asyncio.CancelledError, ConnectionError):
+        raise
+    except Exception as error:
+        request.app[CONTEXT].internal_errors.append(error)
+        return nginx(500, "Internal Server Error")
 
 
 def _seen(request: web.Request, status: int) -> Request:
@@ -181,7 +192,7 @@ def _seen(request: web.Request, status: int) -> Request:
         method=request.method,
         path=request.path,
         query=request.query_string,
-        path_class=request.get("path_class", "other"),
+        path_class=request[NOTES].path_class,
         status=status,
         header_names=tuple(name.decode("latin-1") for name, _ in request.raw_headers),
         content_type=request.content_type if "Content-Type" in headers else "",
@@ -191,6 +202,6 @@ def _seen(request: web.Request, status: int) -> Request:
         project_header=ingest.header_text(headers.get("Langsmith-Project")),
         tenant_header=headers.get("X-Tenant-Id"),
         key_fingerprint=fingerprint(key) if key else None,
-        workspace_id=request.get("workspace_id"),
+        workspace_id=request[NOTES].workspace_id,
         at=datetime.now(UTC),
     )

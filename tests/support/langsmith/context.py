@@ -11,7 +11,7 @@ from uuid import UUID
 
 from aiohttp import web
 
-from tests.support.langsmith.faults import NGINX, SPA, Faults
+from tests.support.langsmith.faults import NGINX, SPA, Fault, Faults
 from tests.support.langsmith.identity import Directory, Key, Permission
 from tests.support.langsmith.store import Store
 
@@ -39,6 +39,7 @@ class Context:
     store: Store
     faults: Faults
     features: Features = field(default_factory=Features)
+    internal_errors: list[Exception] = field(default_factory=list)
 
     def authenticate(self, request: web.Request, permission: Permission, *, otlp: bool = False) -> Key:
         """Return the key of a request.
@@ -56,11 +57,22 @@ class Context:
         """
         key = self.authenticate(request, permission, otlp=otlp)
         workspace = self.directory.choose_workspace(key, request.headers.get("X-Tenant-Id"))
-        request["workspace_id"] = workspace
+        request[NOTES].workspace_id = workspace
         return workspace
 
 
+@dataclass
+class Notes:
+    """What is learnt about a request on its way."""
+
+    path_class: str = "other"
+    workspace_id: str | None = None
+    fault: Fault | None = None
+    aborted: bool = False
+
+
 CONTEXT: Final = web.AppKey("context", Context)
+NOTES: Final = web.RequestKey("notes", Notes)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 

@@ -9,8 +9,7 @@ from uuid import UUID
 from aiohttp import web
 
 from tests.support.langsmith import otlp
-from tests.support.langsmith.context import CONTEXT, Context, InputError, as_uuid, json_response, read_object
-from tests.support.langsmith.faults import Fault
+from tests.support.langsmith.context import CONTEXT, NOTES, Context, InputError, as_uuid, json_response, read_object
 from tests.support.langsmith.filters import FilterError, parse_time
 from tests.support.langsmith.mapping import RUN_TYPES, Draft
 from tests.support.langsmith.store import Run
@@ -40,7 +39,7 @@ async def traces(request: web.Request) -> web.Response:
     except otlp.BadBodyError as error:
         raise InputError(400, str(error)) from error
     project = header_text(request.headers.get("Langsmith-Project")) or DEFAULT_PROJECT
-    fault: Fault | None = request.get("fault")
+    fault = request[NOTES].fault
     rejected = min(fault.reject_spans, len(spans)) if fault else 0
     kept, refused = spans[: len(spans) - rejected], spans[len(spans) - rejected :]
     context.store.accept_spans(workspace_id, project, kept, "dropped" if fault and fault.drop else "pending")

@@ -149,7 +149,11 @@ class StandIn:
         return self
 
     def stop(self) -> None:
-        """Stop serving and wait for the thread."""
+        """Stop serving and wait for the thread.
+
+        Raises:
+            RuntimeError: a request met a mistake in the stand-in itself; what it answered cannot be relied on.
+        """
         if self._loop is not None and self._stop is not None:
             self._loop.call_soon_threadsafe(self._stop.set)
         if self._thread is not None:
@@ -158,6 +162,8 @@ class StandIn:
         self._ready.clear()
         if self._failure is not None:
             raise self._failure
+        if self._context.internal_errors:
+            raise RuntimeError("the stand-in itself failed on a request") from self._context.internal_errors[0]
 
     def __enter__(self) -> Self:
         return self.start()
