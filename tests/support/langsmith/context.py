@@ -139,7 +139,7 @@ def uuids(body: Mapping[str, Any], name: str) -> set[UUID]:
     Raises:
         InputError: it is not a list of UUIDs.
     """
-    value = body.get(name) or []
+    value = [] if body.get(name) is None else body[name]
     if not isinstance(value, list):
         raise InputError(422, f"{name} is not a list")
     return {as_uuid(item, name) for item in value}

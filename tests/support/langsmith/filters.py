@@ -88,7 +88,7 @@ def _tokens(text: str) -> list[tuple[str, str]]:
     while position < len(text):
         match = _TOKEN.match(text, position)
         if match is None or match.lastgroup is None:
-            raise FilterError(f"cannot read the filter at {text[position : position + 20]!r}")
+            raise FilterError(f"cannot read the filter at {text[position : position + 20].strip()!r}")
         tokens.append((match.lastgroup, match[match.lastgroup]))
         position = match.end()
     return tokens

@@ -83,7 +83,7 @@ async def update_run(request: web.Request) -> web.Response:
 
 
 def _objects(body: dict[str, Any], name: str) -> list[dict[str, Any]]:
-    items = body.get(name) or []
+    items = [] if body.get(name) is None else body[name]
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         raise InputError(422, f"{name} is not a list of runs")
     return items

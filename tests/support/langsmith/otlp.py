@@ -70,7 +70,10 @@ def decode(body: bytes, content_type: str) -> list[Span]:
     message = ExportTraceServiceRequest()
     try:
         if content_type == JSON:
-            json_format.ParseDict(_ids_to_base64(json.loads(body)), message, ignore_unknown_fields=True)
+            data = json.loads(body)
+            if not isinstance(data, dict):
+                raise BadBodyError("not an OTLP trace request: the body is not a JSON object")
+            json_format.ParseDict(_ids_to_base64(data), message, ignore_unknown_fields=True)
         else:
             message.ParseFromString(body)
     except (DecodeError, json_format.ParseError, ValueError, TypeError) as error:

@@ -45,6 +45,10 @@ class CertificateAuthority:
         self.bundle = directory / f"{name}.crt"
         self._ca.cert_pem.write_to_path(self.bundle)
 
+    def client_context(self) -> ssl.SSLContext:
+        """Return the context of a client that trusts this CA alone."""
+        return ssl.create_default_context(cafile=str(self.bundle))
+
     def server(
         self,
         *names: str,

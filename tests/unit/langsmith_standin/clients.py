@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import requests
 from langsmith import Client
@@ -51,7 +52,7 @@ def tracing(
         timeout=5,
     )
     provider = TracerProvider(resource=Resource(resource or {}))
-    provider.add_span_processor(BatchSpanProcessor(exporter))
+    provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=50))
     try:
         yield provider.get_tracer("test")
     finally:
@@ -74,3 +75,14 @@ def sdk(
             yield client
         finally:
             client.close()
+
+
+def span_body() -> dict[str, Any]:
+    """Return an OTLP/JSON body with one root span of name "root"."""
+    span = {
+        "traceId": "0" * 16 + "1" * 16,
+        "spanId": "1" * 16,
+        "name": "root",
+        "startTimeUnixNano": "1700000000000000000",
+    }
+    return {"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}

@@ -18,6 +18,7 @@ from tests.unit.langsmith_standin.clients import (
     PERSONAL_KEY,
     WORKSPACE,
     sdk,
+    span_body,
 )
 
 UNAUTHORIZED = (401, {"error": "Unauthorized"})
@@ -50,16 +51,6 @@ MATRIX: list[tuple[str | None, str | None, Any, Any, str | None]] = [
     (PERSONAL_KEY, None, DONE, DONE, WORKSPACE),
     (PERSONAL_KEY, OTHER_WORKSPACE, DONE, DONE, OTHER_WORKSPACE),
 ]
-
-
-def span_body() -> dict[str, Any]:
-    span = {
-        "traceId": "0" * 16 + "1" * 16,
-        "spanId": "1" * 16,
-        "name": name,
-        "startTimeUnixNano": "1700000000000000000",
-    }
-    return {"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}
 
 
 @pytest.mark.parametrize(("key", "tenant", "ingest", "read", "workspace"), MATRIX)
