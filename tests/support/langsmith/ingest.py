@@ -103,6 +103,7 @@ def _new_run(context: Context, workspace_id: str, item: dict[str, Any]) -> Run:
     extra = dict(item.get("extra") or {})
     extra["metadata"] = dict(extra.get("metadata") or {})
     error = item.get("error")
+    usage = (item.get("outputs") or {}).get("usage_metadata") or {}
     body = Draft(
         id=run_id,
         parent_id=ancestors[-1] if ancestors else None,
@@ -117,6 +118,9 @@ def _new_run(context: Context, workspace_id: str, item: dict[str, Any]) -> Run:
         extra=extra,
         tags=list(item.get("tags") or []),
         events=list(item.get("events") or []),
+        prompt_tokens=usage.get("input_tokens"),
+        completion_tokens=usage.get("output_tokens"),
+        total_tokens=usage.get("total_tokens"),
     )
     return Run(body, workspace_id, project_id, trace_id, ancestors, dotted_order)
 

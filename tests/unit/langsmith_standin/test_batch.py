@@ -27,10 +27,10 @@ def new_run(**changes: Any) -> dict[str, Any]:
         "name": "LLMRun",
         "run_type": "llm",
         "inputs": {"messages": [{"role": "user", "content": "hi"}]},
-        "outputs": {"choices": []},
+        "outputs": {"choices": [], "usage_metadata": {"input_tokens": 3, "output_tokens": 4, "total_tokens": 7}},
         "session_name": "litellm",
-        "start_time": "2026-01-01T00:00:00Z",
-        "end_time": "2026-01-01T00:00:01Z",
+        "start_time": 1767225600.0,
+        "end_time": 1767225601.5,
         "tags": ["t"],
         "extra": {"metadata": {"k": "v"}},
     }
@@ -48,8 +48,10 @@ def test_a_batch_is_read_back(langsmith: StandIn) -> None:
     with sdk(langsmith.api_url) as client:
         runs = {run.name: run for run in client.list_runs(project_name="litellm")}
     assert runs["LLMRun"].metadata == {"k": "v"}
-    assert runs["LLMRun"].outputs == {"choices": []}
+    assert runs["LLMRun"].outputs is not None
+    assert runs["LLMRun"].outputs["choices"] == []
     assert runs["LLMRun"].start_time == datetime(2026, 1, 1, tzinfo=UTC)
+    assert (runs["LLMRun"].latency, runs["LLMRun"].total_tokens) == (1.5, 7)
     assert (runs["child"].parent_run_id, runs["child"].trace_id) == (UUID(ROOT), UUID(ROOT))
 
 
