@@ -116,7 +116,7 @@ def structural(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str,
         rest = {key: value for key, value in schema.items() if key != "anyOf"}
         inner = structural(only, definitions)
         rest = {key: value for key, value in rest.items() if not (key == "default" and value is None)}
-        return {**inner, **structural({"type": inner["type"], **rest}, definitions)}
+        return dict(sorted({**inner, **structural({"type": inner["type"], **rest}, definitions)}.items()))
     if "const" in schema:
         schema = {**schema, "enum": [schema["const"]]}
     result = {key: value for key, value in schema.items() if key in _KEPT and value is not None}
@@ -146,6 +146,8 @@ def openapi(model: type[Model], description: str) -> dict[str, Any]:
 
 def _printer(column: Column) -> dict[str, Any]:
     entry: dict[str, Any] = {"jsonPath": column.json_path, "name": column.name, "type": column.type}
+    if column.description:
+        entry["description"] = column.description
     if column.priority:
         entry["priority"] = column.priority
     return entry
@@ -158,6 +160,7 @@ def crd(kind: Kind) -> dict[str, Any]:
         "kind": "CustomResourceDefinition",
         "metadata": {"name": f"{kind.plural}.{meta.GROUP}"},
         "spec": {
+            "conversion": {"strategy": "None"},
             "group": meta.GROUP,
             "names": {
                 "categories": ["gateway-telemetry"],

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from gateway_telemetry.api.meta import Condition, LabelSelector, NamespaceName, ObjectName, ProjectName
-from gateway_telemetry.api.rules import Checked, Model, Rule
+from gateway_telemetry.api.meta import Condition, ContainerName, LabelSelector, NamespaceName, ObjectName, ProjectName
+from gateway_telemetry.api.rules import Checked, Model, Rule, differs, matcher
 
 
 class TargetRef(Model):
@@ -75,7 +74,7 @@ class Inject(Model):
     """Settings are written into pod templates, without owning them."""
 
     workloads: Workloads = Field(description="Which workloads.")
-    container: Annotated[str, StringConstraints(min_length=1, max_length=63)] | None = Field(
+    container: ContainerName | None = Field(
         default=None,
         description="Container that exports; the adapter's usual name, or the only container, when left out.",
     )
@@ -91,21 +90,23 @@ class Install(Model):
     inject: Inject = Field(description="Write them into the pod templates of workloads in this namespace.")
 
 
-_ATTRIBUTE_KEY = r"^[a-zA-Z][a-zA-Z0-9_.-]*$"
-
-
-def _attributes_ok(value: dict[str, str]) -> bool:
-
-    return all(re.match(_ATTRIBUTE_KEY, key) for key in value)
-
+_is_attribute = matcher(_ATTRIBUTE_KEY := r"^[a-zA-Z][a-zA-Z0-9_.-]*$")
 
 ResourceAttributes = Annotated[
-    dict[str, Annotated[str, StringConstraints(max_length=256)]],
+    dict[
+        str,
+        Annotated[
+            str,
+            StringConstraints(max_length=256),
+            *Checked.by(differs(r"[\x00-\x1f\x7f]", "must not hold control characters such as newline or tab")),
+        ],
+    ],
+    Field(max_length=32),
     *Checked.by(
         Rule(
             f"self.all(key, key.size() <= 128 && key.matches(r'{_ATTRIBUTE_KEY}'))",
             "names of resource attributes are written like team or deployment.environment.name",
-            _attributes_ok,
+            lambda value: all(len(key) <= 128 and _is_attribute(key) for key in value),
         ),
         Rule(
             "self.all(key, !key.startsWith('gatewaytelemetry.'))",
@@ -127,7 +128,7 @@ class GatewayTelemetrySpec(Model):
         default=None, description="LangSmith project of this gateway's traces; the target's when left out."
     )
     resource_attributes: ResourceAttributes | None = Field(
-        default=None, max_length=32, description="OpenTelemetry resource attributes that every span carries."
+        default=None, description="OpenTelemetry resource attributes that every span carries."
     )
     deletion_policy: Literal["Restore", "Orphan"] = Field(
         default="Restore",
@@ -150,8 +151,12 @@ class Sink(Model):
 class Counts(Model):
     """How many sinks there are, also of those that the list leaves out."""
 
-    matched: int = Field(ge=0, description="Objects that the spec selects.")
-    programmed: int = Field(ge=0, description="Of these, carrying the settings with a finished rollout.")
+    matched: int = Field(ge=0, json_schema_extra={"format": "int32"}, description="Objects that the spec selects.")
+    programmed: int = Field(
+        ge=0,
+        json_schema_extra={"format": "int32"},
+        description="Of these, carrying the settings with a finished rollout.",
+    )
 
 
 class TracesStatus(Model):
@@ -164,7 +169,9 @@ class TracesStatus(Model):
 class GatewayTelemetryStatus(Model):
     """What the operator did and found."""
 
-    observed_generation: int | None = Field(default=None, description="Generation that the status speaks of.")
+    observed_generation: int | None = Field(
+        default=None, description="Generation that the status speaks of.", json_schema_extra={"format": "int64"}
+    )
     last_handled_request: str | None = Field(
         default=None, description="Value of the annotation gatewaytelemetry.dev/requestedAt that was last acted on."
     )

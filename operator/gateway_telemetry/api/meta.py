@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from gateway_telemetry.api.rules import Checked, Model, Rule
+from gateway_telemetry.api.rules import Checked, Model, Rule, differs, matcher, matches
 
 GROUP = "gatewaytelemetry.dev"
 VERSION = "v1alpha1"
@@ -31,13 +30,38 @@ FINALIZER = f"{GROUP}/restore"
 REQUESTED_AT_ANNOTATION = f"{GROUP}/requestedAt"
 
 _DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
-_DNS_NAME = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
-_DURATION = r"^([0-9]+(\.[0-9]+)?(s|m|h))+$"
+_DNS_NAME = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
+_LABEL_KEY = r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$"
+_LABEL_VALUE = r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$"
+_DURATION = r"^([0-9]{1,5}([.][0-9]{1,3})?(s|m|h))+$"
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
-ObjectName = Annotated[str, StringConstraints(min_length=1, max_length=253, pattern=_DNS_NAME)]
-NamespaceName = Annotated[str, StringConstraints(min_length=1, max_length=63, pattern=_DNS_LABEL)]
-DataKey = Annotated[str, StringConstraints(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$")]
+_LETTERS = "lower-case letters, digits and '-', with a letter or digit at both ends"
+ObjectName = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=253),
+    *Checked.by(matches(_DNS_NAME, f"must be the name of a Kubernetes object: parts of {_LETTERS}, joined by '.'")),
+]
+NamespaceName = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=63),
+    *Checked.by(matches(_DNS_LABEL, f"must be the name of a namespace: {_LETTERS}")),
+]
+ContainerName = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=63),
+    *Checked.by(matches(_DNS_LABEL, f"must be the name of a container: {_LETTERS}")),
+]
+DataKey = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=253),
+    *Checked.by(
+        matches(r"^[-._a-zA-Z0-9]+$", "must be a key of a Secret or ConfigMap: letters, digits, '-', '_', '.'")
+    ),
+]
+
+
+_is_duration = matcher(_DURATION)
 
 
 def parse_duration(text: str) -> timedelta:
@@ -46,9 +70,9 @@ def parse_duration(text: str) -> timedelta:
     Raises:
         ValueError: the text is not such a duration.
     """
-    if not re.match(_DURATION, text):
+    if not _is_duration(text):
         raise ValueError(f"{text!r} is not a duration such as 30s, 5m or 24h")
-    return timedelta(seconds=sum(float(n) * _UNITS[u] for n, _, u in re.findall(r"([0-9]+(\.[0-9]+)?)([smh])", text)))
+    return timedelta(seconds=sum(float(n) * _UNITS[u] for n, _, u in re.findall(r"([0-9]+([.][0-9]+)?)([smh])", text)))
 
 
 def duration_between(low: str, high: str) -> tuple[object, ...]:
@@ -65,16 +89,13 @@ def duration_between(low: str, high: str) -> tuple[object, ...]:
     return Checked.by(Rule(cel, message, check))
 
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-
 ProjectName = Annotated[
     str,
     StringConstraints(min_length=1, max_length=255),
     *Checked.by(
-        Rule(
-            r"!self.matches('[\\x00-\\x1f\\x7f]')",
+        differs(
+            r"[\x00-\x1f\x7f-\x9f]",
             "a LangSmith project name must not hold control characters such as newline or tab: write it on one line",
-            lambda value: not _CONTROL.search(value),
         ),
         Rule(
             "self.trim() == self",
@@ -84,31 +105,21 @@ ProjectName = Annotated[
     ),
 ]
 
-_UUID = r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
 WorkspaceId = Annotated[
     str,
     StringConstraints(max_length=64),
     *Checked.by(
-        Rule(
-            f"self.matches(r'{_UUID}')",
+        matches(
+            r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$",
             "workspaceId is the workspace's UUID, e.g. 5f2c0a4e-0000-4000-8000-000000000000: "
             "LangSmith shows it under Settings > Workspaces",
-            lambda value: re.match(_UUID, value) is not None,
         )
     ),
 ]
 
 
-class ConditionStatus(StrEnum):
-    """Status of a condition as Kubernetes defines it."""
-
-    TRUE = "True"
-    FALSE = "False"
-    UNKNOWN = "Unknown"
-
-
 class Condition(Model):
-    """One aspect of an object's state; https://github.com/kubernetes/community/blob/master/contributors/devel/sig-architecture/api-conventions.md#typical-status-properties."""
+    """One aspect of the object's state."""
 
     type: Annotated[str, StringConstraints(min_length=1, max_length=316)] = Field(
         description="What the condition is about, in CamelCase."
@@ -121,7 +132,10 @@ class Condition(Model):
         default="", description="Why and what to do, for people."
     )
     observed_generation: int = Field(
-        default=0, ge=0, description="metadata.generation of the spec that the condition speaks of."
+        default=0,
+        ge=0,
+        description="metadata.generation of the spec that the condition speaks of.",
+        json_schema_extra={"format": "int64"},
     )
     last_transition_time: str = Field(
         description="When `status` last changed (RFC 3339).", json_schema_extra={"format": "date-time"}
@@ -133,6 +147,30 @@ class SecretKeyRef(Model):
 
     name: ObjectName = Field(description="Name of the Secret.")
     key: DataKey = Field(description="Key within the Secret's data.")
+
+
+LabelKey = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=316),
+    *Checked.by(matches(_LABEL_KEY, "must be a label key, like app or app.kubernetes.io/name")),
+]
+LabelValue = Annotated[
+    str,
+    StringConstraints(max_length=63),
+    *Checked.by(matches(_LABEL_VALUE, "must be a label value: letters, digits, '-', '_' and '.'")),
+]
+_is_label_key = matcher(_LABEL_KEY)
+MatchLabels = Annotated[
+    dict[str, LabelValue],
+    Field(max_length=64),
+    *Checked.by(
+        Rule(
+            f"self.all(key, key.size() <= 316 && key.matches(r'{_LABEL_KEY}'))",
+            "keys of matchLabels must be label keys, like app or app.kubernetes.io/name",
+            lambda value: all(len(key) <= 316 and _is_label_key(key) for key in value),
+        )
+    ),
+]
 
 
 class LabelSelectorRequirement(Model):
@@ -147,9 +185,9 @@ class LabelSelectorRequirement(Model):
         ),
     )
 
-    key: Annotated[str, StringConstraints(min_length=1, max_length=316)] = Field(description="Label key.")
+    key: LabelKey = Field(description="Label key.")
     operator: Literal["In", "NotIn", "Exists", "DoesNotExist"] = Field(description="How values relate to the label.")
-    values: list[Annotated[str, StringConstraints(max_length=63)]] | None = Field(
+    values: list[LabelValue] | None = Field(
         default=None, max_length=64, description="Values for In and NotIn.", json_schema_extra={"listType": "atomic"}
     )
 
@@ -161,14 +199,14 @@ class LabelSelector(Model):
         Rule(
             "(has(self.matchLabels) && size(self.matchLabels) > 0) || "
             "(has(self.matchExpressions) && size(self.matchExpressions) > 0)",
-            "an empty selector would match everything in the namespace: write matchLabels (or matchExpressions) "
+            "an empty selector would match everything: write matchLabels (or matchExpressions) "
             "that name what you mean, e.g. matchLabels: {app: litellm}",
             lambda self: bool(self.match_labels) or bool(self.match_expressions),
         ),
     )
 
-    match_labels: dict[str, Annotated[str, StringConstraints(max_length=63)]] | None = Field(
-        default=None, max_length=64, description="Labels that must all be present with these values."
+    match_labels: MatchLabels | None = Field(
+        default=None, description="Labels that must all be present with these values."
     )
     match_expressions: list[LabelSelectorRequirement] | None = Field(
         default=None,

@@ -8,11 +8,12 @@ inputs to both.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
 from pydantic.alias_generators import to_camel
 
 VALIDATIONS = "x-kubernetes-validations"
@@ -34,6 +35,32 @@ class Rule:
     check: Callable[[Any], bool]
 
 
+def matcher(pattern: str) -> Callable[[str], bool]:
+    r"""Return what CEL's ``matches`` does with a pattern: RE2 searches, and ``$`` is only the very end.
+
+    Python's ``$`` also stands before a final newline, which would let ``"name\n"`` pass; a literal ``$`` is
+    written ``[$]`` and ``\s`` spelled out, because RE2 counts fewer characters as spaces.
+    """
+    compiled = re.compile(re.sub(r"(?<!\[)\$", r"\\Z", pattern), re.ASCII)
+    return lambda value: compiled.search(value) is not None
+
+
+def matches(pattern: str, message: str) -> Rule:
+    """Return the rule that a string matches a pattern (which must not hold a single quote)."""
+    return Rule(f"self.matches(r'{pattern}')", message, matcher(pattern))
+
+
+def differs(pattern: str, message: str) -> Rule:
+    """Return the rule that a string does not match a pattern (which must not hold a single quote)."""
+    found = matcher(pattern)
+    return Rule(f"!self.matches(r'{pattern}')", message, lambda value: not found(value))
+
+
+def broken(rules: Iterable[Rule], value: Any) -> str:
+    """Return the messages of all rules that a value breaks, as the API server lists them all too."""
+    return "; ".join(rule.message for rule in rules if not rule.check(value))
+
+
 class Checked:
     """Annotated metadata that attaches rules to one field: ``Annotated[str, *Checked.by(rule)]``."""
 
@@ -42,9 +69,8 @@ class Checked:
         """Return the annotations: a pydantic validator and the schema extension for the CRD."""
 
         def validate(value: Any) -> Any:
-            for rule in rules:
-                if not rule.check(value):
-                    raise ValueError(rule.message)
+            if problems := broken(rules, value):
+                raise ValueError(problems)
             return value
 
         return AfterValidator(validate), Validations(rules)
@@ -69,9 +95,10 @@ def cel_of(rule: Rule) -> dict[str, str]:
 
 
 class Model(BaseModel):
-    """Base of all API types: camelCase on the wire, unknown fields refused, values frozen.
+    """Base of all API types: camelCase on the wire, unknown fields and other types refused, values frozen.
 
-    Subclasses list rules over several of their fields in ``rules``.
+    Subclasses list rules over several of their fields in ``rules``. Null means "left out", as on the API server:
+    https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#defaulting-and-nullable.
     """
 
     model_config = ConfigDict(
@@ -79,15 +106,21 @@ class Model(BaseModel):
         populate_by_name=True,
         extra="forbid",
         frozen=True,
-        use_enum_values=False,
+        strict=True,
     )
     rules: ClassVar[tuple[Rule, ...]] = ()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, data: Any) -> Any:
+        if isinstance(data, dict):
+            return {key: value for key, value in data.items() if value is not None}
+        return data
+
     @model_validator(mode="after")
     def _rules_hold(self) -> Model:
-        for rule in self.rules:
-            if not rule.check(self):
-                raise ValueError(rule.message)
+        if problems := broken(self.rules, self):
+            raise ValueError(problems)
         return self
 
     @classmethod
@@ -97,6 +130,3 @@ class Model(BaseModel):
         if cls.rules:
             resolved[VALIDATIONS] = [cel_of(rule) for rule in cls.rules]
         return schema
-
-
-__all__ = ["VALIDATIONS", "Checked", "Model", "Rule", "Validations", "WithJsonSchema", "cel_of"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
@@ -18,10 +17,10 @@ from gateway_telemetry.api.meta import (
     WorkspaceId,
     duration_between,
 )
-from gateway_telemetry.api.rules import Checked, Model, Rule
+from gateway_telemetry.api.rules import Checked, Model, Rule, differs, matcher, matches
 
-_SEGMENTS = r"^/?[A-Za-z0-9._~-]+(/[A-Za-z0-9._~-]+)*/?$"
-_DOTS = r"(^|/)[.][.]?(/|$)"
+_is_path = matcher(_SEGMENTS := r"^/?[A-Za-z0-9._~-]+(/[A-Za-z0-9._~-]+)*/?$")
+_has_dots = matcher(_DOTS := r"(^|/)[.][.]?(/|$)")
 
 BasePath = Annotated[
     str,
@@ -31,30 +30,31 @@ BasePath = Annotated[
             f"self.matches(r'{_SEGMENTS}') && !self.matches(r'{_DOTS}')",
             "basePath is the chart value config.basePath of LangSmith, written like langsmith or langsmith/dev: "
             "no '..', no empty segments, no spaces, no scheme or host",
-            lambda value: re.match(_SEGMENTS, value) is not None and not re.search(_DOTS, value),
+            lambda value: _is_path(value) and not _has_dots(value),
         )
     ),
 ]
+
+_PASTED = r"^[ \t\r\n\x22\x27]*"
+_is_plaintext = matcher(_PLAINTEXT := _PASTED + "[hH][tT][tT][pP]://")
 
 Url = Annotated[
     str,
     StringConstraints(min_length=1, max_length=2048),
     *Checked.by(
-        Rule(
-            r"self.matches('^[\\s\"\\x27]*[A-Za-z][A-Za-z0-9+.-]*://')",
-            "url needs a scheme: write https:// and the host, e.g. https://langsmith.example.com",
-            lambda value: re.match(r"^[\s\"']*[A-Za-z][A-Za-z0-9+.-]*://", value) is not None,
+        matches(
+            _PASTED + "[hH][tT][tT][pP][sS]?://",
+            "url must begin with a scheme: write https:// and the host, e.g. https://langsmith.example.com "
+            "(LangSmith takes OTLP over HTTP only)",
         ),
-        Rule(
-            r"!self.matches('^[^/]*//[^/?#]*@')",
+        differs(
+            r"^[^/]*//[^/?#]*@",
             "url must not hold a user name or password: the API key goes into a Secret named in "
             "spec.credentials.ingest.secretRef",
-            lambda value: not re.match(r"^[^/]*//[^/?#]*@", value),
         ),
-        Rule(
-            "!self.contains('?') && !self.contains('#')",
+        differs(
+            "[?#]",
             "url must not hold a query (?) or fragment (#): write only scheme, host, port and path",
-            lambda value: "?" not in value and "#" not in value,
         ),
     ),
 ]
@@ -75,7 +75,7 @@ class ServiceRef(Model):
     namespace: NamespaceName | None = Field(
         default=None, description="Namespace of the Service; that of the target when left out."
     )
-    port: int = Field(ge=1, le=65535, description="Port of the Service.")
+    port: int = Field(ge=1, le=65535, description="Port of the Service.", json_schema_extra={"format": "int32"})
     scheme: Literal["http", "https"] = Field(
         description="What the port speaks. The Service cannot tell: LangSmith's chart maps ports 80 and 443 to the "
         "same container port, which speaks TLS only with frontend.ssl.enabled."
@@ -124,7 +124,7 @@ class Credentials(Model):
 
 
 class CaBundleRef(Model):
-    """PEM certificates that the exporter trusts for LangSmith, besides none: never process-wide."""
+    """PEM certificates that the exporter trusts for LangSmith, instead of the system's; never process-wide."""
 
     kind: Literal["ConfigMap", "Secret"] = Field(description="ConfigMap or Secret.")
     name: ObjectName = Field(description="Its name, in the target's namespace, labelled like a source Secret.")
@@ -137,7 +137,8 @@ class AllowedNamespaces(Model):
     rules = (
         Rule(
             "(self.from == 'Selector') == has(self.selector)",
-            "selector is for from: Selector, and needed there",
+            "selector and from: Selector belong together: write both, e.g. {from: Selector, selector: {matchLabels: "
+            "{team: payments}}}, or neither",
             lambda self: (self.from_ == "Selector") == (self.selector is not None),
         ),
     )
@@ -177,7 +178,7 @@ def _plaintext(spec: Any) -> bool:
         return False
     if hosted.service_ref is not None:
         return bool(hosted.service_ref.scheme == "http")
-    return hosted.url is not None and re.match(r"^[\s\"']*[hH][tT][tT][pP]://", hosted.url) is not None
+    return hosted.url is not None and _is_plaintext(hosted.url)
 
 
 class LangSmithTargetSpec(Model):
@@ -262,7 +263,9 @@ class EndpointsStatus(Model):
 class LangSmithTargetStatus(Model):
     """What the operator found."""
 
-    observed_generation: int | None = Field(default=None, description="Generation that the status speaks of.")
+    observed_generation: int | None = Field(
+        default=None, description="Generation that the status speaks of.", json_schema_extra={"format": "int64"}
+    )
     last_handled_request: str | None = Field(
         default=None, description="Value of the annotation gatewaytelemetry.dev/requestedAt that was last acted on."
     )
