@@ -15,6 +15,9 @@ from gateway_telemetry.api.gateway import GatewayTelemetrySpec, GatewayTelemetry
 from gateway_telemetry.api.rules import VALIDATIONS, Model
 from gateway_telemetry.api.target import LangSmithTargetSpec, LangSmithTargetStatus
 
+CATEGORY = "gateway-telemetry"
+"""``kubectl get`` of this name lists both kinds."""
+
 _LIST_KEYS = {"listType": "x-kubernetes-list-type", "listMapKeys": "x-kubernetes-list-map-keys"}
 _KEPT = {
     "type",
@@ -163,7 +166,7 @@ def crd(kind: Kind) -> dict[str, Any]:
             "conversion": {"strategy": "None"},
             "group": meta.GROUP,
             "names": {
-                "categories": ["gateway-telemetry"],
+                "categories": [CATEGORY],
                 "kind": kind.kind,
                 "listKind": f"{kind.kind}List",
                 "plural": kind.plural,

@@ -1,10 +1,14 @@
-"""Write, or with ``--check`` compare, every file that is generated from the models and tables."""
+"""Write, or with ``--check`` compare, every file that is generated from the models and tables.
+
+A new generated file is one more entry of ``OUTPUTS``.
+"""
 
 from __future__ import annotations
 
 import argparse
+import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import yaml
@@ -13,70 +17,90 @@ from gateway_telemetry.api.reasons import TABLE, Severity
 from hack import crdgen, docgen
 
 ROOT = Path(__file__).resolve().parent.parent
-HEADER = "# Generated from operator/gateway_telemetry/api by `make generate`. Do not edit.\n"
+NOTE = "Generated from operator/gateway_telemetry/api by `make generate`. Do not edit."
+
+_USE = """-- In the ConfigMap argocd-cm, as the value of both resource.customizations.health.gatewaytelemetry.dev_LangSmithTarget
+-- and resource.customizations.health.gatewaytelemetry.dev_GatewayTelemetry.
+"""
+_HEALTH = """
+local health = { status = 'Progressing', message = 'Waiting for the operator' }
+if obj.metadata.deletionTimestamp ~= nil then
+  health.message = 'Being deleted: what was written is being taken away'
+  return health
+end
+if obj.status == nil or obj.status.conditions == nil then
+  return health
+end
+if obj.status.observedGeneration ~= obj.metadata.generation then
+  health.message = 'Waiting for the operator to see the last change'
+  return health
+end
+local found = {}
+for _, condition in ipairs(obj.status.conditions) do
+  found[condition.type] = condition
+end
+local function holds(name)
+  return found[name] ~= nil and found[name].status == 'True'
+end
+if holds('Suspended') then
+  return { status = 'Suspended', message = found.Suspended.message }
+end
+local ready = found.Ready
+if ready == nil then
+  return health
+end
+health.message = ready.reason .. ': ' .. (ready.message or '')
+if ready.status == 'True' then
+  health.status = 'Healthy'
+elseif holds('Stalled') or (action[ready.reason] and not holds('Reconciling')) then
+  health.status = 'Degraded'
+end
+return health
+"""
 
 
-def crd_text(kind: crdgen.Kind) -> str:
+def crd(kind: crdgen.Kind) -> str:
     """Return the CRD as YAML."""
-    return HEADER + yaml.safe_dump(crdgen.crd(kind), sort_keys=False, width=110, allow_unicode=True)
+    return f"# {NOTE}\n" + yaml.safe_dump(crdgen.crd(kind), sort_keys=False, width=110, allow_unicode=True)
 
 
-def health_lua() -> str:
-    """Return Argo CD's health script for both kinds; https://argo-cd.readthedocs.io/en/stable/operator-manual/health/."""
-    acting = sorted(str(entry.reason) for entry in TABLE if entry.severity is Severity.ACTION)
-    lines = ["-- " + HEADER.removeprefix("# ").rstrip(), "local degraded = {"]
-    lines += [f'  ["{reason}"] = true,' for reason in acting]
-    lines += [
-        "}",
-        "local health = { status = 'Progressing', message = 'Waiting for the operator' }",
-        "if obj.status == nil or obj.status.conditions == nil then return health end",
-        "if obj.status.observedGeneration ~= obj.metadata.generation then return health end",
-        "for _, condition in ipairs(obj.status.conditions) do",
-        "  if condition.type == 'Suspended' and condition.status == 'True' then",
-        "    return { status = 'Suspended', message = condition.message }",
-        "  end",
-        "end",
-        "for _, condition in ipairs(obj.status.conditions) do",
-        "  if condition.type == 'Ready' then",
-        "    health.message = condition.message",
-        "    if condition.status == 'True' then health.status = 'Healthy' end",
-        "    if condition.status == 'False' and degraded[condition.reason] then health.status = 'Degraded' end",
-        "  end",
-        "end",
-        "return health",
-    ]
-    return "\n".join(lines) + "\n"
+def argocd_health() -> str:
+    """Return Argo CD's health script, the same for both kinds.
+
+    https://argo-cd.readthedocs.io/en/stable/operator-manual/health/#custom-health-checks
+    """
+    action = sorted(str(entry.reason) for entry in TABLE if entry.severity is Severity.ACTION)
+    rows = "".join(f"  {reason} = true,\n" for reason in action)
+    return f"-- {NOTE}\n{_USE}-- Reasons that somebody must act on.\nlocal action = {{\n{rows}}}\n{_HEALTH.lstrip()}"
 
 
-def outputs() -> dict[str, Callable[[], str]]:
-    """Return the generated files by path below the checkout."""
-    result: dict[str, Callable[[], str]] = {}
-    for kind in crdgen.KINDS:
-        result[f"crds/gatewaytelemetry.dev_{kind.plural}.yaml"] = lambda kind=kind: crd_text(kind)  # type: ignore[misc]
-    result["docs/reference.md"] = docgen.reference
-    result["docs/reasons.md"] = docgen.reasons
-    result["docs/argocd/health.lua"] = health_lua
-    return result
+OUTPUTS: tuple[tuple[str, Callable[[], str]], ...] = (
+    *((f"crds/gatewaytelemetry.dev_{kind.plural}.yaml", functools.partial(crd, kind)) for kind in crdgen.KINDS),
+    ("docs/reference.md", docgen.reference),
+    ("docs/reasons.md", docgen.reasons),
+    ("docs/argocd/health.lua", argocd_health),
+)
+"""Generated files: path below the checkout, and what makes its text."""
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a file differs")
-    options = parser.parse_args()
-    stale = []
-    for name, make in outputs().items():
-        path, text = ROOT / name, make()
-        if path.exists() and path.read_text() == text:
+def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
+    """Return the exit code: 1 if ``--check`` found a difference."""
+    parser = argparse.ArgumentParser(prog="generate", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 and name each file that differs")
+    options = parser.parse_args(arguments)
+    stale = False
+    for name, make in OUTPUTS:
+        path, text = root / name, make()
+        if path.exists() and path.read_text(encoding="utf-8") == text:
             continue
-        stale.append(name)
-        if not options.check:
+        stale = True
+        if options.check:
+            print(f"{name} differs from its source: run make generate, and commit it", file=sys.stderr)
+        else:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
+            path.write_text(text, encoding="utf-8")
             print(f"wrote {name}")
-    if options.check and stale:
-        print("generated files differ from their source, run make generate: " + ", ".join(stale), file=sys.stderr)
-        return 1
-    return 0
+    return 1 if options.check and stale else 0
 
 
 if __name__ == "__main__":

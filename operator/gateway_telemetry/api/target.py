@@ -246,7 +246,11 @@ class LangSmithTargetSpec(Model):
     allowed_namespaces: AllowedNamespaces | None = Field(
         default=None, description="Namespaces whose GatewayTelemetry may use this target; its own when left out."
     )
-    verification: TargetVerification | None = Field(default=None, description="Probe and canary.")
+    verification: TargetVerification | None = Field(
+        default=None,
+        description="Probe and canary. Declared, and not acted on by this version of the operator: Reachable, "
+        "Authenticated and Ingesting stay Unknown/NotVerified.",
+    )
     suspend: bool = Field(
         default=False, description="Stop acting on this target; gateways keep what they have, conditions stay."
     )
