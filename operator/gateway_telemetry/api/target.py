@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
 from gateway_telemetry.api.meta import (
     Condition,
@@ -181,6 +181,14 @@ def _plaintext(spec: Any) -> bool:
     return hosted.url is not None and _is_plaintext(hosted.url)
 
 
+def _as_set(values: list[str]) -> list[str]:
+    """Refuse what the API server refuses in a list of ``x-kubernetes-list-type: set``."""
+    for index, value in enumerate(values):
+        if value in values[:index]:
+            raise ValueError(f"Duplicate value: {value!r}")
+    return values
+
+
 class LangSmithTargetSpec(Model):
     """Where traces go."""
 
@@ -234,7 +242,7 @@ class LangSmithTargetSpec(Model):
     project: ProjectName | None = Field(
         default=None, description="Project for gateways that name none; LangSmith creates it on first use."
     )
-    allowed_projects: list[ProjectName] | None = Field(
+    allowed_projects: Annotated[list[ProjectName], AfterValidator(_as_set)] | None = Field(
         default=None,
         min_length=1,
         max_length=64,
