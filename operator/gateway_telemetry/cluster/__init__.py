@@ -1,0 +1,1 @@
+"""The Kubernetes API: connection, plain JSON requests, ownership of fields, the leader's Lease."""
