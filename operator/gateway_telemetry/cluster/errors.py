@@ -139,7 +139,7 @@ class Forbidden(ApiError):
 
 
 class Unavailable(ApiError):
-    """No answer, or 429 or 5xx after the bounded retries: the outcome of a write may be unknown; try again later."""
+    """No answer, or 429 or 5xx: the outcome of a write may be unknown; try again later."""
 
 
 _BY_STATUS: dict[int, type[ApiError]] = {

@@ -1,0 +1,92 @@
+"""Write into workloads that others own, and leave no claim behind.
+
+Server-side apply of our items only, never forced; then our entry is taken out of ``metadata.managedFields``. The
+values stay, nobody owns them, and no tool's upgrade ever meets us (ADR 0007). To drop or change items they are
+claimed again first: applying the values that stand there gives us the fields, applying less removes them;
+https://kubernetes.io/docs/reference/using-api/server-side-apply/#managers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from gateway_telemetry.api.meta import FIELD_MANAGER
+from gateway_telemetry.cluster.client import Client
+from gateway_telemetry.cluster.errors import Conflict, Invalid
+from gateway_telemetry.cluster.paths import Resource
+
+ATTEMPTS = 8
+"""Tries of a release: each loses only to a write of somebody else that moved our entry between read and patch."""
+
+
+async def write(
+    client: Client,
+    resource: Resource,
+    namespace: str,
+    name: str,
+    claim: Mapping[str, Any] | None,
+    body: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Apply, and release; return the object as it is afterwards.
+
+    Args:
+        claim: body with what stands there and is ours to drop, or None.
+        body: what shall stand there.
+
+    Raises:
+        Conflict: another manager holds a field with another value; nothing was written, nothing stays claimed.
+    """
+    live: dict[str, Any] | None = None
+    try:
+        if claim is not None:
+            live = await client.apply(resource, namespace, name, claim)
+        live = await client.apply(resource, namespace, name, body)
+    finally:
+        if live is not None:
+            live = await release(client, resource, namespace, name, live)
+    return live
+
+
+async def release(
+    client: Client, resource: Resource, namespace: str, name: str, live: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Take our apply entries out of ``metadata.managedFields``; return the object afterwards.
+
+    The patch tests the entry's manager and operation, not the resourceVersion: a rollout writes the status all the
+    time, and would make that fail.
+
+    Args:
+        live: the object as last seen.
+
+    Raises:
+        Conflict: somebody wrote faster than we, `ATTEMPTS` times.
+    """
+    current = dict(live)
+    for _ in range(ATTEMPTS):
+        operations = removals(current)
+        if not operations:
+            return current
+        try:
+            return await client.json_patch(resource, namespace, name, operations)
+        except (Invalid, Conflict):
+            current = await client.get(resource, namespace, name)
+    raise Conflict(
+        409, "Conflict", f"managedFields kept changing during {ATTEMPTS} tries to release them", request=f"PATCH {name}"
+    )
+
+
+def removals(live: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the JSON patch that removes our apply entries, last one first; empty if there are none."""
+    operations: list[dict[str, Any]] = []
+    entries = live["metadata"].get("managedFields") or []
+    for index in range(len(entries) - 1, -1, -1):
+        entry = entries[index]
+        if entry.get("manager") == FIELD_MANAGER and entry.get("operation") == "Apply":
+            path = f"/metadata/managedFields/{index}"
+            operations += [
+                {"op": "test", "path": f"{path}/manager", "value": FIELD_MANAGER},
+                {"op": "test", "path": f"{path}/operation", "value": "Apply"},
+                {"op": "remove", "path": path},
+            ]
+    return operations
