@@ -99,7 +99,7 @@ class Elector:
             self._gave_up_loudly = True
             logger.error("leader election needs the permission: %s", error.permission)
         else:
-            logger.warning("Lease %s/%s: %s", self._namespace, self._name, error or type(error).__name__)
+            logger.warning("Lease %s/%s: %s", self._namespace, self._name, str(error) or "no answer in time")
 
     async def _try(self) -> bool:
         now = time.monotonic()
