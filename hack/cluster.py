@@ -141,6 +141,7 @@ class Cluster:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                umask=0o077,
                 preexec_fn=_die_with_parent if self.die_with_parent else None,
             )
         self._children[component] = child
@@ -169,6 +170,9 @@ class Cluster:
                     end = time.monotonic() + STOP_SECONDS
                 time.sleep(0.02)
         self.processes.pop(component, None)
+        child = self._children.pop(component, None)
+        if child is not None:
+            child.wait()
 
     def restart(self, component: str) -> None:
         """Start a halted component again with the same command."""
@@ -249,7 +253,7 @@ def start(
         old.stop()
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    os.umask(0o077)
+    folder.chmod(0o700)  # keys of the cluster's CA and of its admin lie below
     binaries = {item: str(tools.build(tools.TOOLS[item])) for item in tools.CONTROL_PLANE}
     etcd_port, peer_port, port, manager_port, scheduler_port, kwok_port = free_ports(6)
     cluster = Cluster(name, folder, f"https://127.0.0.1:{port}", die_with_parent=die_with_parent)

@@ -19,7 +19,8 @@ from hack import crdgen, docgen
 ROOT = Path(__file__).resolve().parent.parent
 NOTE = "Generated from operator/gateway_telemetry/api by `make generate`. Do not edit."
 
-_USE = """-- In the ConfigMap argocd-cm, as the value of both resource.customizations.health.gatewaytelemetry.dev_LangSmithTarget
+_USE = """-- In the ConfigMap argocd-cm, as the value of both \
+resource.customizations.health.gatewaytelemetry.dev_LangSmithTarget
 -- and resource.customizations.health.gatewaytelemetry.dev_GatewayTelemetry.
 """
 _HEALTH = """

@@ -1,0 +1,105 @@
+"""One cluster for the session, namespaces for each test, and clusters of their own for tests that break things.
+
+With ``GATEWAY_TELEMETRY_TEST_CONTEXT`` the session's cluster is that context of the user's kubeconfig; no test
+ever falls back to whatever cluster the machine happens to know.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.cluster import (
+    CONTEXT_VARIABLE,
+    ClusterAccess,
+    Kubectl,
+    install_crds,
+    kubectl_for,
+    make_namespace,
+    named_cluster,
+    own_cluster,
+)
+from tests.support.kube import Kube
+
+HERE = Path(__file__).parent
+MakeNamespace = Callable[..., str]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.cluster)
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterAccess]:
+    """The session's cluster, without anything installed: most tests want `kube`, `namespace` or `kubectl`."""
+    folder = tmp_path_factory.mktemp("cluster")
+    context = os.environ.get(CONTEXT_VARIABLE)
+    if context:
+        yield named_cluster(context, folder)
+    else:
+        with own_cluster(folder) as access:
+            yield access
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_other_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Programs that a test starts without naming a kubeconfig find none."""
+    with pytest.MonkeyPatch.context() as patch:
+        if not os.environ.get(CONTEXT_VARIABLE):
+            patch.setenv("KUBECONFIG", str(tmp_path_factory.mktemp("none") / "no-kubeconfig"))
+        yield
+
+
+@pytest.fixture(scope="session")
+def kube(cluster: ClusterAccess) -> Iterator[Kube]:
+    """An admin's client of the session's cluster, with the CRDs established."""
+    with Kube(cluster) as client:
+        install_crds(client)
+        yield client
+
+
+@pytest.fixture
+def new_namespace(kube: Kube) -> Iterator[MakeNamespace]:
+    """Make namespaces, ``new_namespace(prefix="test", labels=None)``; their deletion is not waited for."""
+    made: list[str] = []
+
+    def make(prefix: str = "test", labels: dict[str, str] | None = None) -> str:
+        made.append(make_namespace(kube, prefix, labels))
+        return made[-1]
+
+    yield make
+    for name in made:
+        kube.delete("namespace", None, name)
+
+
+@pytest.fixture
+def namespace(new_namespace: MakeNamespace) -> str:
+    """A namespace that only this test uses."""
+    return new_namespace()
+
+
+@pytest.fixture(scope="session")
+def kubectl(cluster: ClusterAccess, kube: Kube) -> Kubectl:
+    """Kubectl as an admin of the session's cluster."""
+    return kubectl_for(cluster)
+
+
+@pytest.fixture
+def private_cluster(tmp_path: Path) -> Iterator[ClusterAccess]:
+    """A cluster with the CRDs for one test that breaks it (``private_cluster.processes.halt("kube-apiserver")``)."""
+    with own_cluster(tmp_path, "private") as access:
+        with Kube(access) as client:
+            install_crds(client)
+        yield access
+
+
+@pytest.fixture(scope="module")
+def module_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterAccess]:
+    """A cluster of one test module, without the CRDs."""
+    with own_cluster(tmp_path_factory.mktemp("module"), "module") as access:
+        yield access
