@@ -326,7 +326,9 @@ def _write(
     )
     previous = None
     if record is not None and record.injection != injection:
-        previous = record.injection
+        # A change that was remembered and never written leaves the set before it in place.
+        older = record.previous is not None and workload.config_hash == record.previous.config_hash
+        previous = record.previous if older else record.injection
     elif record is not None and not standing:
         previous = record.previous
     secret_stale = (

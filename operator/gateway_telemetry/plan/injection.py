@@ -134,17 +134,26 @@ def body(kind: str, namespace: str, name: str, uid: str, injection: Injection | 
     result: dict[str, Any] = {"apiVersion": "apps/v1", "kind": kind, "metadata": metadata}
     if injection is None:
         return result
-    metadata["annotations"] = {meta.RECORD_ANNOTATION: record}
-    container: dict[str, Any] = {"name": injection.container}
-    if injection.env:
-        container["env"] = list(injection.env)
-    if injection.mounts:
-        container["volumeMounts"] = list(injection.mounts)
-    pod: dict[str, Any] = {"containers": [container]}
+    if record:
+        metadata["annotations"] = {meta.RECORD_ANNOTATION: record}
+    pod: dict[str, Any] = {}
+    if injection.env or injection.mounts:
+        # A container entry without an item of ours would make a container where there is none of that name.
+        container: dict[str, Any] = {"name": injection.container}
+        if injection.env:
+            container["env"] = list(injection.env)
+        if injection.mounts:
+            container["volumeMounts"] = list(injection.mounts)
+        pod["containers"] = [container]
     if injection.volumes:
         pod["volumes"] = list(injection.volumes)
-    annotations = {meta.CONFIG_HASH_ANNOTATION: injection.config_hash}
-    result["spec"] = {"template": {"metadata": {"annotations": annotations}, "spec": pod}}
+    template: dict[str, Any] = {}
+    if injection.config_hash:
+        template["metadata"] = {"annotations": {meta.CONFIG_HASH_ANNOTATION: injection.config_hash}}
+    if pod:
+        template["spec"] = pod
+    if template:
+        result["spec"] = {"template": template}
     return result
 
 

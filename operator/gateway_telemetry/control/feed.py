@@ -1,0 +1,261 @@
+"""What the API server tells goes into the store; what that concerns goes into the queue.
+
+Three mouths feed it: watches, lists (at start and then periodically, for what a watch missed), and the answers to
+our own writes. The last are why a converged cluster stays quiet: when the watch repeats them, they are old news.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gateway_telemetry.api import meta
+from gateway_telemetry.cluster.paths import (
+    CONFIG_MAPS,
+    DEPLOYMENTS,
+    GATEWAY_TELEMETRIES,
+    LANGSMITH_TARGETS,
+    NAMESPACES,
+    SECRETS,
+    Resource,
+)
+from gateway_telemetry.control.queue import Ref
+from gateway_telemetry.plan.gateways import secret_name
+from gateway_telemetry.plan.store import Custom, Store, project_gateway, project_target
+from gateway_telemetry.plan.views import (
+    Key,
+    Record,
+    Source,
+    Workload,
+    project_record,
+    project_source,
+    project_workload,
+)
+
+logger = logging.getLogger(__name__)
+
+ROLES = f"{meta.ROLE_LABEL} in ({meta.ROLE_COPY}, {meta.ROLE_SOURCE})"
+"""Label selector of the Secrets and ConfigMaps that are watched at all; others never reach this process."""
+
+TARGET, GATEWAY, WORKLOAD = "LangSmithTarget", "GatewayTelemetry", "Workload"
+"""Kinds of keys in the queue. Workload: a workload that still carries our claim on its fields."""
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A kind that is listed and watched, and with which label selector."""
+
+    resource: Resource
+    labels: str = ""
+
+
+WATCHED = (
+    Watched(LANGSMITH_TARGETS),
+    Watched(GATEWAY_TELEMETRIES),
+    Watched(DEPLOYMENTS),
+    Watched(SECRETS, ROLES),
+    Watched(CONFIG_MAPS, ROLES),
+)
+WATCHED_CLUSTERWIDE = (*WATCHED, Watched(NAMESPACES))
+
+Id = tuple[str, str, str]
+"""Kind, namespace and name of an object."""
+
+
+class Feed:
+    """The only writer of the store."""
+
+    def __init__(self, store: Store, mark: Callable[[Ref], None]) -> None:
+        self._store = store
+        self._mark = mark
+        self._versions: dict[Id, int] = {}
+        self.events = 0
+        self.dismissed = 0
+
+    def version(self, kind: str, namespace: str, name: str) -> str:
+        """Return the resourceVersion of the object as it is in the store; empty if it is not there."""
+        found = self._versions.get((kind, namespace, name))
+        return "" if found is None else str(found)
+
+    def see(self, obj: Mapping[str, Any], *, deleted: bool = False) -> None:
+        """Take an object from a watch, or its deletion."""
+        self.events += 1
+        id_ = _id(obj)
+        version = _version(obj)
+        if deleted:
+            if version >= self._versions.get(id_, 0):
+                self._forget(id_)
+            return
+        if version <= self._versions.get(id_, 0):
+            self.dismissed += 1
+            return
+        self._keep(id_, version, obj, mark=True)
+
+    def wrote(self, obj: Mapping[str, Any]) -> None:
+        """Take the answer to a write of our own: it concerns only who wrote it."""
+        id_ = _id(obj)
+        version = _version(obj)
+        if version > self._versions.get(id_, 0):
+            self._keep(id_, version, obj, mark=False)
+
+    def removed(self, kind: str, namespace: str, name: str) -> None:
+        """Forget an object that we deleted; its version stays known until the watch tells of the deletion."""
+        view = self._drop((kind, namespace, name))
+        if isinstance(view, Record):
+            # Whoever waited for the workload may have it now.
+            workload = self._store.workloads.get((view.workload[0], namespace, view.workload[1]))
+            if workload is not None:
+                self._mark_rivals(workload)
+
+    def replace(self, resource: Resource, namespace: str | None, items: Iterable[Mapping[str, Any]], at: str) -> int:
+        """Take a whole list; return how many changes the watch had not told.
+
+        Args:
+            namespace: the list's namespace, None for the whole cluster.
+            at: resourceVersion of the list; objects that are newer in the store are not missed.
+        """
+        listed = int(at or 0)
+        seen: set[Id] = set()
+        missed = 0
+        for obj in items:
+            id_ = _id(obj)
+            seen.add(id_)
+            version = _version(obj)
+            if version > self._versions.get(id_, 0):
+                missed += 1
+                self._keep(id_, version, obj, mark=True)
+        for id_ in [
+            item
+            for item, version in self._versions.items()
+            if item[0] == resource.kind
+            and (namespace is None or item[1] == namespace)
+            and item not in seen
+            and version <= listed
+        ]:
+            missed += 1
+            self._forget(id_)
+        return missed
+
+    def _forget(self, id_: Id) -> None:
+        self._versions.pop(id_, None)
+        old = self._drop(id_)
+        if old is not None:
+            self._affected(id_, old)
+
+    def _keep(self, id_: Id, version: int, obj: Mapping[str, Any], *, mark: bool) -> None:
+        self._versions[id_] = version
+        old = self._drop(id_)
+        new = self._put(id_, obj)
+        if not mark or new == old:
+            return
+        if old is not None:
+            self._affected(id_, old)
+        if new is not None:
+            self._affected(id_, new)
+
+    def _put(self, id_: Id, obj: Mapping[str, Any]) -> object:
+        kind, _, name = id_
+        store = self._store
+        labels = obj["metadata"].get("labels") or {}
+        if kind == LANGSMITH_TARGETS.kind:
+            target = project_target(obj)
+            store.put_target(target)
+            return target
+        if kind == GATEWAY_TELEMETRIES.kind:
+            gateway = project_gateway(obj)
+            store.put_gateway(gateway)
+            return gateway
+        if kind == DEPLOYMENTS.kind:
+            workload = project_workload(obj)
+            store.put_workload(workload)
+            return workload
+        if kind == NAMESPACES.kind:
+            store.namespaces[name] = dict(labels)
+            return name, dict(labels)
+        if labels.get(meta.ROLE_LABEL) == meta.ROLE_SOURCE:
+            source = project_source(obj)
+            store.sources[id_] = source
+            return source
+        record = project_record(obj)
+        if record is not None and kind == SECRETS.kind:
+            store.put_record(record)
+        return record
+
+    def _drop(self, id_: Id) -> object:
+        kind, namespace, name = id_
+        store = self._store
+        old: object
+        if kind == LANGSMITH_TARGETS.kind:
+            old = store.targets.get((namespace, name))
+            store.drop_target((namespace, name))
+        elif kind == GATEWAY_TELEMETRIES.kind:
+            old = store.gateways.get((namespace, name))
+            store.drop_gateway((namespace, name))
+        elif kind == DEPLOYMENTS.kind:
+            old = store.workloads.get(id_)
+            store.drop_workload(id_)
+        elif kind == NAMESPACES.kind:
+            labels = store.namespaces.pop(name, None)
+            old = None if labels is None else (name, labels)
+        else:
+            # The role label may have changed sides.
+            old = store.sources.pop(id_, None) or store.records.get((namespace, name))
+            if kind == SECRETS.kind:
+                store.drop_record((namespace, name))
+        return old
+
+    def _affected(self, id_: Id, view: object) -> None:
+        """Mark what must be looked at again; called for the view before and the view after a change."""
+        kind, namespace, name = id_
+        if kind == LANGSMITH_TARGETS.kind:
+            self._mark_target((namespace, name))
+        elif kind == GATEWAY_TELEMETRIES.kind:
+            self._mark_gateway(view)
+        elif kind == NAMESPACES.kind:
+            for key in self._store.gateways:
+                if key[0] == name:
+                    self._mark(Ref(GATEWAY, *key))
+        elif isinstance(view, Workload):
+            self._mark_workload(view)
+        elif isinstance(view, Source):
+            for key in self._store.targets_of_source(*id_):
+                self._mark_target(key)
+        elif isinstance(view, Record):
+            self._mark(Ref(GATEWAY, *view.owner))
+
+    def _mark_target(self, key: Key) -> None:
+        self._mark(Ref(TARGET, *key))
+        for gateway in self._store.gateways_of_target(key):
+            self._mark(Ref(GATEWAY, *gateway))
+
+    def _mark_workload(self, view: Workload) -> None:
+        if view.owned:
+            self._mark(Ref(WORKLOAD, view.namespace, view.name))
+        record = self._store.records.get((view.namespace, secret_name(view.kind, view.name)))
+        if record is not None:
+            self._mark(Ref(GATEWAY, *record.owner))
+        self._mark_rivals(view)
+
+    def _mark_gateway(self, view: object) -> None:
+        """Mark a gateway and those that contend with it for a workload: who wins may have changed."""
+        if not isinstance(view, Custom):
+            return
+        self._mark(Ref(GATEWAY, *view.key))
+        for workload in self._store.workloads_matching(view):
+            self._mark_rivals(workload)
+
+    def _mark_rivals(self, workload: Workload) -> None:
+        for gateway in self._store.gateways_matching(workload):
+            self._mark(Ref(GATEWAY, *gateway.key))
+
+
+def _id(obj: Mapping[str, Any]) -> Id:
+    metadata = obj["metadata"]
+    return obj["kind"], metadata.get("namespace") or "", metadata["name"]
+
+
+def _version(obj: Mapping[str, Any]) -> int:
+    """Return the resourceVersion as a number: since Kubernetes 1.35 they may be compared (KEP-5504)."""
+    return int(obj["metadata"]["resourceVersion"])
