@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from gateway_telemetry.endpoint.derive import SAAS_HOSTS, Endpoints, in_cluster, normalise_base_path, saas, self_hosted
+from gateway_telemetry.endpoint.addresses import forbidden_address, parse_address
+from gateway_telemetry.endpoint.derive import SAAS_HOSTS, Endpoints, in_cluster, saas, self_hosted
 from gateway_telemetry.endpoint.headers import Headers, clean_key, clean_project
-from gateway_telemetry.endpoint.hosts import HostPolicy, forbidden_address, forbidden_kind, parse_address
+from gateway_telemetry.endpoint.hosts import HostPolicy, forbidden_kind
+from gateway_telemetry.endpoint.parse import normalise_base_path
 from gateway_telemetry.endpoint.problem import Advice, EndpointProblem
 
 __all__ = [

@@ -7,13 +7,17 @@ https://docs.langchain.com/langsmith/self-host-ingress.
 
 from __future__ import annotations
 
-import ipaddress
 import re
-from dataclasses import dataclass
-from urllib.parse import urlsplit
+from dataclasses import dataclass, replace
 
-import idna
-
+from gateway_telemetry.endpoint.parse import (
+    BASE_PATH_FIELD,
+    DEFAULT_PORTS,
+    URL_FIELD,
+    Parts,
+    normalise_base_path,
+    parse_url,
+)
 from gateway_telemetry.endpoint.problem import Advice, EndpointProblem
 
 SAAS_HOSTS = {
@@ -22,14 +26,9 @@ SAAS_HOSTS = {
     "apac": "apac.api.smith.langchain.com",
     "aws": "aws.api.smith.langchain.com",
 }
+_SAAS_DOMAIN = ".smith.langchain.com"
 _UI_HOSTS = {host.replace("api.", "", 1): region for region, host in SAAS_HOSTS.items()}
 _REGION_OF = {host: region for region, host in SAAS_HOSTS.items()}
-_URL = "selfHosted.url"
-_BASE_PATH = "selfHosted.basePath"
-_MAX_LENGTH = 2048
-_SEGMENT = re.compile(r"^(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})+$")
-_HOST = re.compile(r"^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*$")
-_DEFAULT_PORTS = {"https": 443, "http": 80}
 
 
 @dataclass(frozen=True)
@@ -78,34 +77,39 @@ def self_hosted(url: str, base_path: str | None = None, *, allow_plaintext: bool
 
     Repaired: surrounding spaces, quotes and newlines, upper-case scheme and host, default ports, doubled and trailing
     slashes, IDN hosts, and a path that already goes on to ``/api``, ``/api/v1``, ``/otel`` or ``/otel/v1/traces``.
+    A host of LangSmith's own service leads to its region.
 
     Raises:
         EndpointProblem: the URL cannot be meant.
     """
-    scheme, host, port, path = _split(url)
-    base = _base_of(path)
-    extra = normalise_base_path(base_path) if base_path is not None else ""
-    if extra and base and base != extra:
-        raise EndpointProblem(
-            "InvalidBasePath",
-            f"selfHosted.url ends in /{base} and selfHosted.basePath is {extra}: write the prefix in one of the two",
-            _BASE_PATH,
-        )
-    prefix = extra or base
-    if host in _UI_HOSTS:
-        region = _UI_HOSTS[host]
+    parts = parse_url(url)
+    base = normalise_base_path(base_path) if base_path is not None else ""
+    if parts.host in _UI_HOSTS:
+        region = _UI_HOSTS[parts.host]
         raise EndpointProblem(
             "UIURLNotAPIURL",
-            f"{host} is LangSmith's web app, its API is https://{SAAS_HOSTS[region]}: write spec.saas.region: {region} "
-            "instead of selfHosted",
-            _URL,
+            f"{parts.host} is LangSmith's web app, its API is https://{SAAS_HOSTS[region]}: write "
+            f"spec.saas.region: {region} instead of selfHosted",
+            URL_FIELD,
         )
-    if host in _REGION_OF:
-        if scheme == "http":
-            raise EndpointProblem("InsecureScheme", f"{host} takes https only: write https://{host}", _URL)
-        return saas(_REGION_OF[host])
-    _check_ui_path(prefix)
-    return _endpoints(scheme, host, port, prefix, allow_plaintext=allow_plaintext, field=_URL)
+    if parts.host in _REGION_OF:
+        return _saas_by_host(parts, base)
+    if parts.host.endswith(_SAAS_DOMAIN):
+        raise EndpointProblem(
+            "InvalidURL",
+            f"{parts.host} takes no traces; the API hosts of LangSmith's service are {', '.join(_REGION_OF)}: write "
+            f"spec.saas.region ({', '.join(SAAS_HOSTS)}) instead of selfHosted",
+            URL_FIELD,
+        )
+    _check_ui_path(parts.prefix)
+    if base and parts.prefix and base != parts.prefix:
+        raise EndpointProblem(
+            "InvalidBasePath",
+            f"selfHosted.url ends in /{parts.prefix} and selfHosted.basePath is {base}: write the prefix in one of the "
+            "two",
+            BASE_PATH_FIELD,
+        )
+    return _endpoints(replace(parts, prefix=base or parts.prefix), allow_plaintext=allow_plaintext, field=URL_FIELD)
 
 
 def in_cluster(
@@ -127,138 +131,45 @@ def in_cluster(
     """
     prefix = normalise_base_path(base_path) if base_path is not None else ""
     result = _endpoints(
-        scheme,
-        f"{name}.{namespace}.svc",
-        port,
-        prefix,
+        Parts(scheme, f"{name}.{namespace}.svc", port, prefix),
         allow_plaintext=allow_plaintext,
         field="selfHosted.serviceRef.scheme",
     )
-    unusual = {("http", 443): "off", ("https", 80): "on"}.get((scheme, port))
     notes: tuple[Advice, ...] = ()
-    if unusual is not None:
-        text = f"port {port} of LangSmith's frontend speaks {scheme} only while frontend.ssl.enabled is {unusual}"
+    if port in DEFAULT_PORTS.values() and (scheme, port) != ("http", 80):
+        needed = "on" if scheme == "https" else "off"
+        text = f"port {port} of LangSmith's frontend speaks {scheme} only while frontend.ssl.enabled is {needed}"
         notes = (Advice("ServicePort", text),)
-    return Endpoints(
-        result.api,
-        result.otlp,
-        result.traces,
-        None,
-        result.host,
-        result.port,
-        plaintext=result.plaintext,
-        saas=False,
-        advice=notes,
-    )
+    return replace(result, ui=None, advice=notes)
 
 
-def normalise_base_path(text: str) -> str:
-    """Return the chart value ``config.basePath`` without outer slashes.
-
-    Raises:
-        EndpointProblem: it is not a plain path.
-    """
-    stripped = text.strip().strip("/")
-    if not stripped or any(not _SEGMENT.match(part) or part in (".", "..") for part in stripped.split("/")):
-        raise EndpointProblem(
-            "InvalidBasePath",
-            "basePath is written like langsmith or langsmith/dev: no '..', no empty segments, no spaces",
-            _BASE_PATH,
-        )
-    return stripped
+def _saas_by_host(parts: Parts, base: str) -> Endpoints:
+    if parts.scheme == "http":
+        raise EndpointProblem("InsecureScheme", f"{parts.host} takes https only: write https://{parts.host}", URL_FIELD)
+    instead = f"write spec.saas.region: {_REGION_OF[parts.host]} instead of selfHosted"
+    if base:
+        raise EndpointProblem("InvalidBasePath", f"{parts.host} has no base path: {instead}", BASE_PATH_FIELD)
+    if parts.prefix or parts.port != DEFAULT_PORTS["https"]:
+        what = f"path /{parts.prefix}" if parts.prefix else f"port {parts.port}"
+        raise EndpointProblem("InvalidURL", f"{parts.host} has no {what}: {instead}", URL_FIELD)
+    return saas(_REGION_OF[parts.host])
 
 
-def _endpoints(scheme: str, host: str, port: int, prefix: str, *, allow_plaintext: bool, field: str) -> Endpoints:
-    if scheme == "http" and not allow_plaintext:
+def _endpoints(parts: Parts, *, allow_plaintext: bool, field: str) -> Endpoints:
+    if parts.scheme == "http" and not allow_plaintext:
         raise EndpointProblem(
             "InsecureScheme",
             "http:// sends the key and all prompts unencrypted: use https, or set spec.allowPlaintext: true",
             field,
         )
-    netloc = f"[{host}]" if ":" in host else host
-    if port != _DEFAULT_PORTS[scheme]:
-        netloc = f"{netloc}:{port}"
-    root = f"{scheme}://{netloc}" + (f"/{prefix}" if prefix else "")
+    netloc = f"[{parts.host}]" if ":" in parts.host else parts.host
+    if parts.port != DEFAULT_PORTS[parts.scheme]:
+        netloc = f"{netloc}:{parts.port}"
+    root = f"{parts.scheme}://{netloc}" + (f"/{parts.prefix}" if parts.prefix else "")
     api = f"{root}/api/v1"
     otlp = f"{api}/otel"
-    return Endpoints(api, otlp, f"{otlp}/v1/traces", root, host, port, plaintext=scheme == "http", saas=False)
-
-
-def _split(url: str) -> tuple[str, str, int, str]:
-    text = url.strip().strip("'\"").strip()
-    if not text:
-        raise EndpointProblem("InvalidURL", "the URL is empty: write https:// and the host", _URL)
-    if len(text) > _MAX_LENGTH:
-        raise EndpointProblem("InvalidURL", f"the URL is longer than {_MAX_LENGTH} characters", _URL)
-    if re.search(r"[\s\x00-\x1f\x7f\\]", text):
-        raise EndpointProblem("InvalidURL", "the URL holds a space, control character or backslash: remove it", _URL)
-    found = re.match(r"^([A-Za-z][A-Za-z0-9+.-]*)://(.*)$", text)
-    if not found:
-        raise EndpointProblem("MissingScheme", "the URL has no scheme: write https:// in front of the host", _URL)
-    scheme, rest = found.group(1).lower(), found.group(2)
-    if scheme not in _DEFAULT_PORTS:
-        raise EndpointProblem(
-            "UnsupportedScheme", f"LangSmith takes OTLP over HTTP only, not {scheme}: write https://", _URL
-        )
-    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
-    if "@" in authority:
-        raise EndpointProblem(
-            "UserInfoNotAllowed",
-            "the URL holds a user name or password: remove it; the key belongs into a Secret",
-            _URL,
-        )
-    if "?" in rest or "#" in rest:
-        raise EndpointProblem(
-            "QueryNotAllowed", "the URL holds a query or fragment: write only scheme, host, port and path", _URL
-        )
-    try:
-        parts = urlsplit(f"{scheme}://{rest}")
-        port = parts.port
-        host = parts.hostname or ""
-    except ValueError:
-        raise EndpointProblem("InvalidURL", "host or port of the URL cannot be read", _URL) from None
-    if port == 0:
-        raise EndpointProblem("InvalidURL", "port 0 does not exist: write the port of the API", _URL)
-    return scheme, _host(host, bracketed="[" in authority), port or _DEFAULT_PORTS[scheme], parts.path
-
-
-def _host(host: str, *, bracketed: bool) -> str:
-    if bracketed:
-        try:
-            return ipaddress.IPv6Address(host).compressed
-        except ValueError:
-            raise EndpointProblem("InvalidURL", "the address in brackets is not IPv6", _URL) from None
-    host = host.rstrip(".")
-    if not host.isascii():
-        try:
-            host = idna.encode(host, uts46=True).decode()
-        except idna.IDNAError:
-            raise EndpointProblem("InvalidURL", "the host is not a valid internationalised name", _URL) from None
-    host = host.lower()
-    if len(host) > 253 or not _HOST.match(host):
-        raise EndpointProblem("InvalidURL", "the URL has no valid host: write https://langsmith.example.com", _URL)
-    return host
-
-
-def _base_of(path: str) -> str:
-    """Return the part of a path that stands before the API: the base path."""
-    parts = [part for part in path.split("/") if part]
-    for part in parts:
-        if part in (".", ".."):
-            raise EndpointProblem("InvalidURL", "the path holds '.' or '..': write the plain path", _URL)
-        if not _SEGMENT.match(part):
-            raise EndpointProblem("InvalidURL", "the path holds characters that must be percent-encoded", _URL)
-    while parts[-2:] == ["v1", "traces"]:
-        parts = parts[:-2]
-    if parts[-2:] == ["otel", "v1"]:
-        parts = parts[:-1]
-    if parts[-1:] == ["otel"]:
-        parts = parts[:-1]
-    if parts[-2:] in (["api", "v1"], ["api", "v2"]):
-        parts = parts[:-2]
-    elif parts[-1:] == ["api"]:
-        parts = parts[:-1]
-    return "/".join(parts)
+    plaintext = parts.scheme == "http"
+    return Endpoints(api, otlp, f"{otlp}/v1/traces", root, parts.host, parts.port, plaintext=plaintext, saas=False)
 
 
 def _check_ui_path(prefix: str) -> None:
@@ -267,5 +178,5 @@ def _check_ui_path(prefix: str) -> None:
         raise EndpointProblem(
             "UIURLNotAPIURL",
             "this is a page of the web app: write only scheme, host and, where there is one, the base path",
-            _URL,
+            URL_FIELD,
         )

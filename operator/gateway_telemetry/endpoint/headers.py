@@ -21,6 +21,14 @@ PROJECT = "langsmith-project"
 WORKSPACE = "x-tenant-id"
 
 _KEY_PREFIXES = ("lsv2_", "ls__")
+_QUOTES = "\"'`"
+_DEFECTS = (
+    (r"(?i)^\s*bearer\s", "begins with the word Bearer"),
+    (r"\s", "holds a space or line break"),
+    (r"[\x00-\x1f\x7f]", "holds control characters"),
+    (rf"[{_QUOTES}]", "holds a quotation mark"),
+    (r".lsv2_", "has something in front of lsv2_"),
+)
 
 
 @dataclass(frozen=True)
@@ -54,10 +62,14 @@ class Headers:
         for name, value in self.as_mapping().items():
             found = re.search(r"[,\r\n]", value)
             if found or value.strip() != value:
-                what = "a comma" if found and found.group() == "," else "a space at its end or a newline"
+                what = "a comma" if found and found.group() == "," else "an outer space or a newline"
+                reason, advice = (
+                    ("KeyMalformed", "store the bare key")
+                    if name == API_KEY
+                    else ("ProjectNameUnsupportedByAdapter", "rename it")
+                )
                 raise EndpointProblem(
-                    "ProjectNameUnsupportedByAdapter",
-                    f"the value of {name} holds {what}, which this gateway's header list cannot carry: rename it",
+                    reason, f"the value of {name} holds {what}, which this gateway's header list cannot carry: {advice}"
                 )
         return ",".join(f"{name}={value}" for name, value in self.as_mapping().items())
 
@@ -68,22 +80,21 @@ def clean_key(raw: bytes) -> tuple[str, tuple[Advice, ...]]:
     Raises:
         EndpointProblem: KeyEmpty, KeyMalformed, KeyDoubleEncoded or KeyLegacy.
     """
-    try:
-        text = raw.decode("ascii")
-    except UnicodeDecodeError:
-        raise _malformed("holds bytes that are not ASCII") from None
+    # Not decode() in a try block: UnicodeDecodeError carries the bytes, and so would the context of ours.
+    if not raw.isascii():
+        raise _malformed("holds bytes that are not ASCII")
+    text = raw.decode("ascii")
     key = text.rstrip("\r\n \t")
     notes: list[Advice] = []
     if not key.strip():
         raise EndpointProblem("KeyEmpty", "the key is empty: store the LangSmith API key there")
     if key != text:
         notes.append(Advice("KeyTrimmed", "a newline or space at the end of the key was ignored"))
-    if len(key) > 1 and key[0] == key[-1] and key[0] in "\"'`":
+    if len(key) > 1 and key[0] == key[-1] and key[0] in _QUOTES:
         raise _malformed("is surrounded by quotes")
-    if re.search(r"\s", key):
-        raise _malformed("holds a space or line break")
-    if re.search(r"[\x00-\x1f\x7f]", key):
-        raise _malformed("holds control characters")
+    for pattern, what in _DEFECTS:
+        if re.search(pattern, key):
+            raise _malformed(what)
     if _twice_encoded(key):
         raise EndpointProblem("KeyDoubleEncoded", "the key was base64-encoded twice: encode it once, or use stringData")
     if key.startswith("ls__"):
@@ -98,11 +109,12 @@ def _malformed(what: str) -> EndpointProblem:
 
 
 def _twice_encoded(key: str) -> bool:
+    unpadded = key.rstrip("=")
     try:
-        inner = base64.b64decode(key, validate=True)
+        inner = base64.b64decode(unpadded + "=" * (-len(unpadded) % 4), validate=True)
     except (binascii.Error, ValueError):
         return False
-    return inner.startswith(tuple(prefix.encode() for prefix in _KEY_PREFIXES))
+    return inner.strip(b" \t\r\n\"'").startswith(tuple(prefix.encode() for prefix in _KEY_PREFIXES))
 
 
 def clean_project(name: str) -> tuple[str, tuple[Advice, ...]]:
@@ -113,8 +125,8 @@ def clean_project(name: str) -> tuple[str, tuple[Advice, ...]]:
     """
     if not name.strip():
         raise EndpointProblem("ProjectMissing", "the project's name is empty: write one")
-    if re.search(r"[\x00-\x1f\x7f]", name) or name.strip() != name:
-        raise EndpointProblem("InvalidSpec", "the project's name holds control characters or outer spaces")
+    if re.search(r"[\x00-\x1f\x7f-\x9f]", name) or name.strip() != name:
+        raise EndpointProblem("InvalidSpec", "the project's name holds control characters or outer spaces: remove them")
     if len(name) > 1 and name[0] == name[-1] and name[0] in "\"'":
         raise EndpointProblem("InvalidSpec", "the project's name is surrounded by quotes: remove them")
     beyond = next((char for char in name if ord(char) > 0xFF), None)
