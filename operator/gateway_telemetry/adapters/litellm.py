@@ -54,8 +54,4 @@ class LiteLLM:
 
     def advice(self, env: Mapping[str, Any]) -> list[str]:
         """See Adapter.advice."""
-        return [
-            f"{name} may send the same traces to LangSmith a second time"
-            for name in otel.DUPLICATE_PATHS
-            if name in env
-        ]
+        return otel.duplicates(env)

@@ -7,6 +7,8 @@ https://opentelemetry.io/docs/specs/otel/protocol/exporter/#endpoint-urls-for-ot
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
 from urllib.parse import quote
 
 from gateway_telemetry.adapters.base import CA_DIRECTORY, CA_KEY, HEADERS_KEY, Context, EnvVar, Forbidden, Settings
@@ -40,13 +42,13 @@ _OFF = (
         "OTEL_TRACES_EXPORTER",
         Reason.TRACING_DISABLED,
         "sends spans elsewhere than to OTLP",
-        harmless=frozenset({"otlp", ""}),
+        harmless=frozenset({"otlp", "otlp_proto_http", ""}),
     ),
     Forbidden(
         "OTEL_TRACES_SAMPLER",
         Reason.TRACING_DISABLED,
-        "samples nothing",
-        values=frozenset({"always_off"}),
+        "samples no trace that begins here",
+        values=frozenset({"always_off", "parentbased_always_off"}),
     ),
 )
 
@@ -104,5 +106,15 @@ def ca_overridden(context: Context) -> tuple[Forbidden, ...]:
     )
 
 
-DUPLICATE_PATHS = ("LANGSMITH_OTEL_ENABLED", "LANGSMITH_TRACING", "LANGCHAIN_TRACING_V2")
-"""Variables of LangSmith's SDK that may send the same traces a second time."""
+def duplicates(env: Mapping[str, Any]) -> list[str]:
+    """Return warnings about variables of LangSmith's SDK that may send the same traces a second time."""
+    return [
+        f"{name} may send the same traces to LangSmith a second time"
+        for name in _DUPLICATE_PATHS
+        # None: the value comes from elsewhere and is not known.
+        if name in env and (env[name] is None or str(env[name]).strip().lower() not in _FALSE)
+    ]
+
+
+_DUPLICATE_PATHS = ("LANGSMITH_OTEL_ENABLED", "LANGSMITH_TRACING", "LANGSMITH_TRACING_V2", "LANGCHAIN_TRACING_V2")
+_FALSE = frozenset({"", "0", "false", "no", "off"})

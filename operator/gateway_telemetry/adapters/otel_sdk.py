@@ -18,8 +18,7 @@ class OtelSdk:
 
     def settings(self, context: Context) -> Settings:
         """See Adapter.settings."""
-        style = context.spec.gateway.otel_sdk.endpoint_style if context.spec.gateway.otel_sdk else "Traces"
-        match style:
+        match _style(context):
             case "Traces":
                 endpoint = EnvVar(otel.TRACES_ENDPOINT, context.endpoints.traces)
             case "Base":
@@ -30,7 +29,7 @@ class OtelSdk:
 
     def forbidden(self, context: Context) -> tuple[Forbidden, ...]:
         """See Adapter.forbidden."""
-        return (
+        rules = [
             *otel.switched_off(),
             *otel.ca_overridden(context),
             # JavaScript merges generic and traces-scoped headers, Python replaces them:
@@ -40,15 +39,36 @@ class OtelSdk:
                 Reason.FOREIGN_HEADERS,
                 "holds another backend's headers, which some SDKs would send to LangSmith as well",
             ),
-        )
+        ]
+        style = _style(context)
+        if style != "Traces":
+            why = f"goes before {otel.ENDPOINT}, which endpointStyle {style} writes"
+            rules.append(Forbidden(otel.TRACES_ENDPOINT, Reason.ENV_CONFLICT, why))
+        return tuple(rules)
 
     def advice(self, env: Mapping[str, Any]) -> list[str]:
         """See Adapter.advice."""
-        found = [name for name in otel.DUPLICATE_PATHS if name in env]
-        notes = [f"{name} may send the same traces to LangSmith a second time" for name in found]
+        notes = otel.duplicates(env)
         if env.get(otel.PROTOCOL) == "grpc":
             notes.append(
                 f"{otel.PROTOCOL}=grpc is on the container; {otel.TRACES_PROTOCOL}={otel.HTTP_PROTOBUF} goes before it "
                 "in SDKs that follow the specification"
             )
-        return notes
+        return notes + _redirected(env)
+
+
+def _style(context: Context) -> str:
+    options = context.spec.gateway.otel_sdk
+    return "Traces" if options is None else options.endpoint_style
+
+
+def _redirected(env: Mapping[str, Any]) -> list[str]:
+    """Return warnings about signals that follow the generic endpoint to LangSmith, which takes traces only."""
+    if otel.ENDPOINT not in env or otel.TRACES_ENDPOINT in env:
+        return []
+    return [
+        f"{signal.lower()} of this program, if it exports any, follow {otel.ENDPOINT} to LangSmith, which takes none: "
+        f"set OTEL_{signal}_EXPORTER=none or OTEL_EXPORTER_OTLP_{signal}_ENDPOINT"
+        for signal in ("METRICS", "LOGS")
+        if env.get(f"OTEL_{signal}_EXPORTER", "otlp") == "otlp" and f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT" not in env
+    ]
