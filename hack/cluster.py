@@ -212,9 +212,12 @@ class Cluster:
         )
 
     def stop(self) -> None:
-        """End all processes, the newest first, and remove the state."""
+        """Kill all processes, the newest first, and remove the state: there is nothing to write back in order.
+
+        Asked to end, an API server waits for its watchers, up to a minute.
+        """
         for component in reversed(list(self.processes)):
-            self.halt(component, kill=component == "etcd")
+            self.halt(component, kill=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
 

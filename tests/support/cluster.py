@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import subprocess
 import uuid
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 import yaml
 from hack import tools
 from hack.cluster import Cluster, ensure_ours, start
@@ -48,8 +50,9 @@ class ClusterAccess:
 
     @property
     def processes(self) -> Cluster:
-        """The control plane's processes; only of a cluster that the tests started."""
-        assert self.control_plane is not None, f"{self.context} was not started by the tests"
+        """The control plane's processes; a test that asks for them is skipped on a cluster that the user named."""
+        if self.control_plane is None:
+            pytest.skip(f"{self.context} was not started by the tests")
         return self.control_plane
 
 
@@ -131,6 +134,41 @@ def make_namespace(kube: Kube, prefix: str = "test", labels: dict[str, str] | No
     kube.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels or {}}})
     kube.wait(f"the default ServiceAccount of {name}", lambda: kube.get("sa", name, "default"))
     return name
+
+
+def service_account_kubeconfig(
+    cluster: ClusterAccess, namespace: str, name: str, folder: Path | None = None, seconds: int = 3600
+) -> Path:
+    """Write a kubeconfig (mode 0600) that holds a fresh token of a ServiceAccount, as a Pod would get it.
+
+    Args:
+        folder: where to write it; beside the cluster's own kubeconfig when left out.
+        seconds: lifetime of the token; the API server takes no less than 600.
+    """
+    with Kube(cluster) as kube:
+        token = kube.call(
+            "POST",
+            f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token",
+            {
+                "apiVersion": "authentication.k8s.io/v1",
+                "kind": "TokenRequest",
+                "spec": {"expirationSeconds": seconds, "audiences": []},
+            },
+        )["status"]["token"]
+    context = f"{namespace}-{name}"
+    entry = {"server": cluster.server, "certificate-authority-data": base64.b64encode(cluster.ca.encode()).decode()}
+    data = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": context, "cluster": entry}],
+        "users": [{"name": context, "user": {"token": token}}],
+        "contexts": [{"name": context, "context": {"cluster": context, "user": context, "namespace": namespace}}],
+        "current-context": context,
+    }
+    path = (folder or cluster.kubeconfig.parent) / f"{context}-{uuid.uuid4().hex[:8]}.kubeconfig"
+    path.touch(mode=0o600)
+    path.write_text(yaml.safe_dump(data))
+    return path
 
 
 def available(kube: Kube, namespace: str, name: str) -> bool:
