@@ -9,7 +9,7 @@ credentials are read anew once.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -19,7 +19,7 @@ import aiohttp
 from gateway_telemetry import __version__
 from gateway_telemetry.api.meta import FIELD_MANAGER
 from gateway_telemetry.cluster.config import Connection
-from gateway_telemetry.cluster.errors import Conflict, Expired, NotFound, Unavailable, from_status
+from gateway_telemetry.cluster.errors import Conflict, Expired, NotFound, NotLeading, Unavailable, from_status
 from gateway_telemetry.cluster.paths import Resource, ResourcePath
 
 CONNECTIONS = 32
@@ -49,6 +49,8 @@ class Client:
         self._connection = connection
         self._timeout = aiohttp.ClientTimeout(total=request_seconds, sock_connect=min(10.0, request_seconds))
         self._session: aiohttp.ClientSession | None = None
+        self.guard: Callable[[], bool] | None = None
+        """Asked before every write; a write is not sent when it says no."""
         self.writes = 0
         """Write requests sent so far; a converged operator sends none."""
 
@@ -184,6 +186,8 @@ class Client:
     async def _write(
         self, method: str, path: str, body: object, content_type: str, query: Mapping[str, str] | None = None
     ) -> dict[str, Any]:
+        if self.guard is not None and not self.guard():
+            raise NotLeading("not leading any more: nothing was written")
         self.writes += 1
         named = {"fieldManager": FIELD_MANAGER} if method != "DELETE" else {}
         return await self._request(method, path, body=body, content_type=content_type, query={**named, **(query or {})})

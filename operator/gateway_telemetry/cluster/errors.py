@@ -32,6 +32,10 @@ class ConfigError(ClusterError):
     """No usable way to reach a cluster: the kubeconfig or the Pod's service account is missing or wrong."""
 
 
+class NotLeading(ClusterError):
+    """A write was not sent, because another replica may be leading by now."""
+
+
 class ApiError(ClusterError):
     """A request that the API server refused, or that it never answered.
 

@@ -8,6 +8,7 @@ https://pkg.go.dev/k8s.io/client-go/util/workqueue.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 import time
@@ -52,6 +53,9 @@ class Queue:
         self._failures: dict[Ref, int] = {}
         self._timers: dict[Ref, tuple[float, asyncio.TimerHandle]] = {}
         self._wakeup = asyncio.Event()
+        self._at_rest = asyncio.Event()
+        self._at_rest.set()
+        self._closed = False
         self.runs = 0
 
     def __len__(self) -> int:
@@ -101,6 +105,12 @@ class Queue:
         """Tell whether nothing is dirty or being worked on; keys that wait for their time do not count."""
         return not self._ready and not self._started
 
+    async def drain(self, seconds: float) -> None:
+        """Begin nothing more, and wait for what has begun, so long at most."""
+        self._closed = True
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._at_rest.wait(), seconds)
+
     async def work(self, handle: Handler, gate: asyncio.Event) -> None:
         """Work until cancelled, one key at a time; run several of these for more.
 
@@ -109,13 +119,14 @@ class Queue:
         """
         while True:
             await gate.wait()
-            if not self._ready:
+            if not self._ready or self._closed:
                 self._wakeup.clear()
                 await self._wakeup.wait()
                 continue
             key = self._ready.popleft()
             self._waiting.discard(key)
             self._started[key] = time.monotonic()
+            self._at_rest.clear()
             self.runs += 1
             try:
                 pause = await handle(key)
@@ -127,6 +138,8 @@ class Queue:
                     self.add_later(key, pause)
             finally:
                 del self._started[key]
+                if not self._started:
+                    self._at_rest.set()
                 if key in self._again:
                     self._again.discard(key)
                     self.add(key)

@@ -391,3 +391,11 @@ def programmed(sinks: tuple[SinkState, ...]) -> Finding:
 def restorable(store: Store, owner: Key) -> tuple[Record, ...]:
     """Return the records to undo when a GatewayTelemetry is gone or going."""
     return tuple(item for item in store.records_of_owner(owner) if not item.orphan)
+
+
+def leaving(failure: Refused) -> GatewayPlan:
+    """Return what to report of a GatewayTelemetry that is being deleted and cannot be restored yet."""
+    findings = [
+        bad("Programmed", Reason.RESTORING, f"Being deleted; what was written is still there: {failure.message}")
+    ]
+    return GatewayPlan((*findings, *summarise(findings, ("Programmed",))), (), (), None)

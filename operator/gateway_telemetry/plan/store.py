@@ -121,14 +121,14 @@ class Store:
         """Store or replace a target."""
         self.drop_target(view.key)
         self.targets[view.key] = view
-        for source in _sources_of(view):
+        for source in sources_of(view):
             self._targets_by_source[source].add(view.key)
 
     def drop_target(self, key: Key) -> None:
         """Forget a target."""
         old = self.targets.pop(key, None)
         if old is not None:
-            for source in _sources_of(old):
+            for source in sources_of(old):
                 self._targets_by_source[source].discard(key)
 
     def put_gateway(self, view: Gateway) -> None:
@@ -220,7 +220,8 @@ def target_key(view: Gateway) -> Key:
     return view.spec.target_ref.namespace or view.namespace, view.spec.target_ref.name
 
 
-def _sources_of(view: Target) -> Iterable[tuple[str, str, str]]:
+def sources_of(view: Target) -> Iterable[tuple[str, str, str]]:
+    """Yield kind, namespace and name of the Secrets and ConfigMaps that a target refers to."""
     if view.spec is None:
         return
     if view.spec.credentials is not None:

@@ -118,7 +118,9 @@ def _accept(
             assert hosted is not None
             assert hosted.url is not None
             endpoints = self_hosted(hosted.url, hosted.base_path, allow_plaintext=spec.allow_plaintext)
-        options.hosts.check(endpoints, target_namespace=target.namespace, cluster_domain=options.cluster_domain)
+        endpoints = options.hosts.check(
+            endpoints, target_namespace=target.namespace, cluster_domain=options.cluster_domain
+        )
     except EndpointProblem as problem:
         raise _refused(problem) from None
     return endpoints, tuple(note.message for note in endpoints.advice)

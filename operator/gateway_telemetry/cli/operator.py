@@ -1,0 +1,117 @@
+"""``gateway-telemetry operator``: run the loop until told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+
+import click
+
+from gateway_telemetry.cluster.errors import ConfigError
+from gateway_telemetry.control import logs
+from gateway_telemetry.control.operator import run
+from gateway_telemetry.control.settings import Address, Settings
+from gateway_telemetry.endpoint import HostPolicy
+from gateway_telemetry.plan.options import Options
+
+
+class _AddressType(click.ParamType[Address]):
+    name = "host:port"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> Address:
+        try:
+            return Address.parse(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+@click.command()
+@click.option("--kubeconfig", metavar="FILE", help="Kubeconfig; the Pod's service account or $KUBECONFIG if left out.")
+@click.option("--context", metavar="NAME", help="Context of the kubeconfig.")
+@click.option(
+    "--watch-namespace",
+    "namespaces",
+    multiple=True,
+    metavar="NAMESPACE",
+    help="Repeatable; all namespaces if left out.",
+)
+@click.option(
+    "--allow-host",
+    "allowed",
+    multiple=True,
+    metavar="HOST|*.SUFFIX|*",
+    help="LangSmith host that targets may name besides SaaS and Services of their namespace. Repeatable.",
+)
+@click.option(
+    "--insecure-allow-loopback", is_flag=True, help="For development: allow loopback and link-local LangSmith hosts."
+)
+@click.option("--cluster-domain", default="cluster.local", show_default=True, help="DNS domain of the cluster.")
+@click.option("--cluster-name", default="", help="Tells equally named objects of several clusters apart in LangSmith.")
+@click.option("--health-address", "health", type=_AddressType(), help="Where to serve /healthz and /readyz.")
+@click.option("--metrics-address", "metrics", type=_AddressType(), help="Where to serve /metrics.")
+@click.option(
+    "--lease-namespace",
+    envvar="POD_NAMESPACE",
+    help="Namespace of the leader's Lease; no leader election if left out and $POD_NAMESPACE is not set.",
+)
+@click.option("--lease-name", default="gateway-telemetry-operator", show_default=True, help="Name of the Lease.")
+@click.option("--workers", default=8, show_default=True, type=click.IntRange(1, 64), help="Objects at a time.")
+@click.option(
+    "--resync", default=600.0, show_default=True, type=click.FloatRange(min=1.0), help="Seconds between full lists."
+)
+@click.option("--log-format", default="text", show_default=True, type=click.Choice(["text", "json"]))
+@click.option(
+    "--log-level", default="info", show_default=True, type=click.Choice(["debug", "info", "warning", "error"])
+)
+def operator(
+    kubeconfig: str | None,
+    context: str | None,
+    namespaces: tuple[str, ...],
+    allowed: tuple[str, ...],
+    insecure_allow_loopback: bool,
+    cluster_domain: str,
+    cluster_name: str,
+    health: Address | None,
+    metrics: Address | None,
+    lease_namespace: str | None,
+    lease_name: str,
+    workers: int,
+    resync: float,
+    log_format: str,
+    log_level: str,
+) -> None:
+    """Run the operator in the foreground."""
+    logs.configure(log_level, log_format)
+    try:
+        hosts = HostPolicy(allowed, insecure_allow_loopback)
+    except ValueError as error:
+        raise click.UsageError(f"--allow-host: {error}") from None
+    settings = Settings(
+        namespaces=tuple(dict.fromkeys(namespaces)),
+        options=Options(hosts=hosts, cluster_domain=cluster_domain, cluster_name=cluster_name),
+        kubeconfig=kubeconfig,
+        context=context,
+        workers=workers,
+        resync_seconds=resync,
+        lease=None if not lease_namespace else (lease_namespace, lease_name),
+        identity=f"{os.environ.get('POD_NAME') or socket.gethostname()}_{os.getpid()}",
+        health=health,
+        metrics=metrics,
+    )
+    try:
+        asyncio.run(_until_stopped(settings))
+    except (ConfigError, OSError) as error:
+        click.echo(f"gateway-telemetry operator: {error}", err=True)
+        sys.exit(1)
+
+
+async def _until_stopped(settings: Settings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    # kopf puts its own handlers in their place once it runs.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await run(settings, stop)

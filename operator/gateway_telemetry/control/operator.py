@@ -1,0 +1,229 @@
+"""The running operator: list, elect, watch, work, list again; until told to stop.
+
+The order at the start matters: everything is listed before anything is decided, so a restart on a converged cluster
+writes nothing, and an object that is not listed is known not to exist.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import time
+
+import kopf
+
+from gateway_telemetry.api.meta import GROUP
+from gateway_telemetry.cluster.client import Client
+from gateway_telemetry.cluster.config import Connection, load
+from gateway_telemetry.cluster.errors import ApiError, Forbidden, NotFound, NotLeading
+from gateway_telemetry.cluster.lease import Elector
+from gateway_telemetry.control import watches
+from gateway_telemetry.control.feed import GATEWAY, TARGET, WATCHED, WATCHED_CLUSTERWIDE, WORKLOAD, Feed, Watched
+from gateway_telemetry.control.health import Metrics, serving
+from gateway_telemetry.control.queue import Handler, Queue, Ref, Retry
+from gateway_telemetry.control.reconcile import Reconciler
+from gateway_telemetry.control.settings import Settings
+from gateway_telemetry.plan.store import Store
+
+logger = logging.getLogger(__name__)
+
+STUCK_SECONDS = 300.0
+"""A key that takes longer than this is stuck: no request takes longer than 30 s."""
+LIST_RETRY_SECONDS = 5.0
+DRAIN_SECONDS = 8.0
+"""How long a stop waits for runs that have begun, so that none ends between a write and its release."""
+
+
+class Operator:
+    """One process of the operator."""
+
+    def __init__(self, settings: Settings, connection: Connection) -> None:
+        self._settings = settings
+        self._connection = connection
+        self._store = Store()
+        self._queue = Queue()
+        self._feed = Feed(self._store, self._queue.add)
+        self._metrics = Metrics(self._store, self._queue.__len__, self._leads, self._count_writes)
+        self._watched = WATCHED if settings.namespaces else WATCHED_CLUSTERWIDE
+        self._first_listed = False
+        self._list_tried = time.monotonic()
+        self._watching = asyncio.Event()
+        self._elector: Elector | None = None
+        self._client: Client | None = None
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run until stopped.
+
+        Raises:
+            OSError: an address of health or metrics cannot be listened on.
+        """
+        settings = self._settings
+        async with (
+            Client(self._connection) as client,
+            Client(self._connection, request_seconds=settings.lease_times.renew) as lease_client,
+            serving(settings.health, settings.metrics, self._alive, self._ready, self._metrics),
+        ):
+            self._client = client
+            gate = asyncio.Event()
+            reconciler = Reconciler(client, self._store, self._feed, settings.options)
+            if not await self._first_list(client, stop):
+                return
+            async with contextlib.AsyncExitStack() as stack:
+                if settings.lease is None:
+                    gate.set()
+                else:
+                    self._elector = Elector(lease_client, *settings.lease, settings.identity, settings.lease_times)
+                    gate = self._elector.leading
+                    client.guard = self._elector.holds
+                    await stack.enter_async_context(self._elector.running())
+                async with asyncio.TaskGroup() as tasks:
+                    background = [
+                        tasks.create_task(self._queue.work(self._counted(reconciler), gate), name=f"worker-{n}")
+                        for n in range(settings.workers)
+                    ]
+                    background.append(tasks.create_task(self._resync(client, reconciler), name="resync"))
+                    try:
+                        await self._watch(stop)
+                    finally:
+                        await self._queue.drain(DRAIN_SECONDS)
+                        for task in background:
+                            task.cancel()
+
+    async def _watch(self, stop: asyncio.Event) -> None:
+        namespaces = self._settings.namespaces
+        await kopf.operator(
+            registry=watches.registry(self._connection, self._feed, self._watched),
+            settings=watches.settings(self._watched),
+            standalone=True,
+            clusterwide=not namespaces,
+            namespaces=namespaces,
+            stop_flag=stop,
+            ready_flag=self._watching,
+        )
+
+    async def _first_list(self, client: Client, stop: asyncio.Event) -> bool:
+        """List until it succeeds; return False if stopped before that."""
+        while not stop.is_set():
+            try:
+                await self._list(client)
+            except ApiError as error:
+                logger.warning("cannot start yet: %s; again in %.0f s", advice(error), LIST_RETRY_SECONDS)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), LIST_RETRY_SECONDS)
+            else:
+                store = self._store
+                logger.info(
+                    "found %d LangSmithTargets, %d GatewayTelemetries, %d Deployments",
+                    len(store.targets),
+                    len(store.gateways),
+                    len(store.workloads),
+                )
+                return True
+        return False
+
+    async def _list(self, client: Client) -> int:
+        """Put all that exists into the store, and mark everything of ours dirty; return what watches missed."""
+        missed = 0
+        self._list_tried = time.monotonic()
+        for item in self._watched:
+            missed += await self._list_kind(client, item)
+        for key in self._store.targets:
+            self._queue.add(Ref(TARGET, *key))
+        owners = {record.owner for record in self._store.records.values() if not record.orphan}
+        for key in {*self._store.gateways, *owners}:
+            self._queue.add(Ref(GATEWAY, *key))
+        for workload in self._store.workloads.values():
+            if workload.owned:
+                self._queue.add(Ref(WORKLOAD, workload.namespace, workload.name))
+        self._first_listed = True
+        self._metrics.resynced.set(time.time())
+        return missed
+
+    async def _list_kind(self, client: Client, item: Watched) -> int:
+        missed = 0
+        for namespace in self._settings.namespaces or (None,):
+            listing = await client.list(item.resource, namespace, item.labels)
+            missed += self._feed.replace(item.resource, namespace, listing.items, listing.resource_version)
+        return missed
+
+    async def _resync(self, client: Client, reconciler: Reconciler) -> None:
+        while True:
+            # Jitter, so that many operators do not list at the same time.
+            await asyncio.sleep(self._settings.resync_seconds * random.uniform(0.8, 1.2))  # noqa: S311
+            reconciler.forget_answers()
+            try:
+                missed = await self._list(client)
+            except ApiError as error:
+                logger.warning("the periodic list failed: %s", advice(error))
+                continue
+            if missed:
+                self._metrics.missed.inc(missed)
+                logger.info("the periodic list found %d changes that no watch had told", missed)
+
+    def _counted(self, reconciler: Reconciler) -> Handler:
+        async def handle(key: Ref) -> float | None:
+            began = time.monotonic()
+            result = "error"
+            try:
+                pause = await reconciler(key)
+                result = "ok"
+            except NotLeading as error:
+                result = "retry"
+                raise Retry(str(error)) from None
+            except Retry:
+                result = "retry"
+                raise
+            finally:
+                self._metrics.reconciles.labels(key.kind, result).inc()
+                self._metrics.seconds.labels(key.kind).observe(time.monotonic() - began)
+            return pause
+
+        return handle
+
+    def _leads(self) -> bool:
+        return self._settings.lease is None or (self._elector is not None and self._elector.holds())
+
+    def _count_writes(self) -> int:
+        return 0 if self._client is None else self._client.writes
+
+    def _alive(self) -> list[str]:
+        """Return what only a restart can mend."""
+        problems = []
+        if (stuck := self._queue.oldest_run()) > STUCK_SECONDS:
+            problems.append(f"a key has been worked on for {stuck:.0f} s")
+        if (silent := time.monotonic() - self._list_tried) > 2 * self._settings.resync_seconds + STUCK_SECONDS:
+            problems.append(f"no full list was tried for {silent:.0f} s")
+        return problems
+
+    def _ready(self) -> list[str]:
+        problems = []
+        if not self._first_listed:
+            problems.append("the first list has not succeeded")
+        elif not self._watching.is_set():
+            problems.append("the watches have not started")
+        if self._settings.lease is not None and (self._elector is None or not self._elector.answered.is_set()):
+            problems.append("it is not known who leads")
+        return problems
+
+
+async def run(settings: Settings, stop: asyncio.Event) -> None:
+    """Run the operator until stopped.
+
+    Raises:
+        ConfigError: there is no usable kubeconfig or service account.
+        OSError: an address of health or metrics cannot be listened on.
+    """
+    connection = await load(settings.kubeconfig, settings.context)
+    logger.info("API server %s, as %s", connection.server, settings.identity)
+    await Operator(settings, connection).run(stop)
+
+
+def advice(error: ApiError) -> str:
+    """Return what a person must do about an error of the lists."""
+    if isinstance(error, Forbidden) and error.permission:
+        return f"the permission is missing: {error.permission}"
+    if isinstance(error, NotFound) and GROUP in str(error):
+        return f"the CustomResourceDefinitions are not installed ({error.request}): apply crds/, or the chart"
+    return str(error)
