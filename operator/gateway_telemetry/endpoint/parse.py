@@ -61,6 +61,8 @@ def parse_url(url: str) -> Parts:
         raise EndpointProblem(
             "QueryNotAllowed", "the URL holds a query or fragment: write only scheme, host, port and path", URL_FIELD
         )
+    # Before urlsplit, whose answer to bad brackets differs between releases of Python.
+    literal = _ipv6(authority) if re.search(r"[\[\]]", authority) else None
     try:
         parts = urlsplit(f"{scheme}://{rest}")
         port = parts.port
@@ -69,11 +71,7 @@ def parse_url(url: str) -> Parts:
         raise _invalid("host or port of the URL cannot be read: write https://langsmith.example.com:8443") from None
     if port == 0:
         raise _invalid("port 0 does not exist: write the port of the API")
-    bracketed = "[" in authority
-    if bracketed and not authority.startswith("["):
-        raise _invalid("the URL has no valid host: write an IPv6 address like https://[fd00::1]:8443")
-    canonical = _ipv6(host) if bracketed else _host(host)
-    return Parts(scheme, canonical, port or DEFAULT_PORTS[scheme], _prefix(parts.path))
+    return Parts(scheme, literal or _host(host), port or DEFAULT_PORTS[scheme], _prefix(parts.path))
 
 
 def normalise_base_path(text: str) -> str:
@@ -117,12 +115,11 @@ def _scheme_and_rest(url: str) -> tuple[str, str]:
     return scheme, found.group(2)
 
 
-def _ipv6(text: str) -> str:
-    # A zone (fe80::1%eth0) means something on one machine only, and would hide the address from comparisons.
+def _ipv6(authority: str) -> str:
+    found = re.fullmatch(r"\[([0-9A-Fa-f:.]+)\](:.*)?", authority)
     try:
-        if "%" in text:
-            raise ValueError(text)
-        return ipaddress.IPv6Address(text).compressed
+        # Zones (fe80::1%eth0) are refused: they mean something on one machine only, and hide the address they follow.
+        return ipaddress.IPv6Address(found.group(1) if found else "").compressed
     except ValueError:
         raise _invalid("the address in brackets is not IPv6: write it like https://[fd00::1]:8443") from None
 
