@@ -1,0 +1,53 @@
+"""The operator's own Secret beside a workload: exporter settings that hold the key, and the record of what was written.
+
+``views.project_record`` reads it back.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+from gateway_telemetry.api import meta
+from gateway_telemetry.plan.gateways import Write
+from gateway_telemetry.plan.store import Gateway
+from gateway_telemetry.plan.views import MANAGED_BY, MANAGED_BY_LABEL, RECORD_KEY
+
+
+def secret_object(view: Gateway, write: Write) -> dict[str, Any]:
+    """Return the Secret that a write needs, as a whole object.
+
+    It goes when its workload goes (owner reference), and carries no ``immutable``, since it changes with the key.
+    """
+    workload = write.workload
+    metadata: dict[str, Any] = {
+        "name": write.secret,
+        "namespace": workload.namespace,
+        "labels": {MANAGED_BY_LABEL: MANAGED_BY, meta.ROLE_LABEL: meta.ROLE_COPY},
+        "annotations": {meta.OWNER_ANNOTATION: f"{view.namespace}/{view.name}"},
+    }
+    if workload.uid:
+        metadata["ownerReferences"] = [
+            {"apiVersion": "apps/v1", "kind": workload.kind, "name": workload.name, "uid": workload.uid}
+        ]
+    files = {**write.files, RECORD_KEY: _record(view, write)}
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": metadata,
+        "type": "Opaque",
+        "data": {key: base64.b64encode(text.encode()).decode() for key, text in sorted(files.items())},
+    }
+
+
+def _record(view: Gateway, write: Write) -> str:
+    workload = write.workload
+    record = {
+        "owner": {"namespace": view.namespace, "name": view.name, "uid": view.uid or None},
+        "workload": {"kind": workload.kind, "name": workload.name, "uid": workload.uid or None},
+        "injection": write.injection.to_json(),
+        "previous": write.previous.to_json() if write.previous is not None else None,
+        "orphan": view.spec is not None and view.spec.deletion_policy == "Orphan",
+    }
+    return json.dumps(record, ensure_ascii=True, separators=(",", ":"), sort_keys=True)

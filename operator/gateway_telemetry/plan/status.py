@@ -1,0 +1,108 @@
+"""What was found becomes ``status``: one place, so the operator and ``render`` can never disagree.
+
+Pure, and stable: the same findings lead to an equal status, so nothing is written when nothing changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gateway_telemetry.api import meta
+from gateway_telemetry.api.conditions import MESSAGE_LIMIT, Finding, good, merge
+from gateway_telemetry.api.reasons import Reason
+from gateway_telemetry.plan.gateways import GatewayPlan, SinkState, by_trouble
+from gateway_telemetry.plan.store import Custom, Gateway, Target
+from gateway_telemetry.plan.targets import TargetResult
+
+SINK_LIMIT = 100
+"""Length of ``status.sinks``, as in the CRD: an object must stay far below etcd's limit."""
+
+
+def target_status(view: Target, result: TargetResult, now: str) -> dict[str, Any]:
+    """Return the whole status of a LangSmithTarget.
+
+    Args:
+        result: what resolving it found.
+        now: RFC 3339 time, used only where a condition's status changed.
+    """
+    if _frozen(view, view.spec is not None and view.spec.suspend):
+        return _suspended(view, now)
+    status = _common(view, result.findings, now)
+    if result.endpoints is not None:
+        status["endpoints"] = {
+            "api": result.endpoints.api,
+            "otlp": result.endpoints.otlp,
+            "traces": result.endpoints.traces,
+        }
+    return status
+
+
+def gateway_status(view: Gateway, plan: GatewayPlan, now: str) -> dict[str, Any]:
+    """Return the whole status of a GatewayTelemetry.
+
+    Args:
+        plan: made after the writes, so that it speaks of the cluster as it is.
+        now: RFC 3339 time, used only where a condition's status changed.
+    """
+    suspended = view.spec is not None and view.spec.suspend and not view.deleting
+    if _frozen(view, suspended):
+        return _suspended(view, now)
+    findings = (*plan.findings, good("Suspended", Reason.SUSPENDED)) if suspended else plan.findings
+    status = _common(view, findings, now)
+    if plan.endpoint is not None:
+        endpoint, project = plan.endpoint
+        status["traces"] = {"endpoint": endpoint, "project": project}
+    if plan.sinks:
+        status["sinks"] = [_sink(item) for item in by_trouble(plan.sinks)[:SINK_LIMIT]]
+    if plan.sinks or any(item.reason is Reason.NO_MATCHING_WORKLOADS for item in plan.findings):
+        status["counts"] = {
+            "matched": len(plan.sinks),
+            "programmed": sum(item.state == "Programmed" for item in plan.sinks),
+        }
+    return status
+
+
+def _common(view: Custom[Any], findings: Sequence[Finding], now: str) -> dict[str, Any]:
+    status: dict[str, Any] = {"observedGeneration": view.generation}
+    # A request stays answered when its annotation goes.
+    request = view.annotations.get(meta.REQUESTED_AT_ANNOTATION) or view.status.get("lastHandledRequest")
+    if request is not None:
+        status["lastHandledRequest"] = request
+    status["conditions"] = merge(view.status.get("conditions") or (), findings, view.generation, now)
+    return status
+
+
+def _sink(item: SinkState) -> dict[str, Any]:
+    sink: dict[str, Any] = {
+        "kind": item.workload.kind,
+        "name": item.workload.name,
+        "state": item.state,
+        "reason": str(item.reason),
+    }
+    if item.container is not None:
+        sink["container"] = item.container
+    if item.message:
+        text = item.message
+        sink["message"] = text if len(text) <= MESSAGE_LIMIT else text[: MESSAGE_LIMIT - 1] + "…"
+    return sink
+
+
+def _frozen(view: Custom[Any], suspended: bool) -> bool:
+    """Tell whether the last conditions stay: suspended, and there are some."""
+    return suspended and bool(_other_conditions(view.status))
+
+
+def _suspended(view: Custom[Any], now: str) -> dict[str, Any]:
+    """Return the last status with Suspended added: what was found before still stands, nothing is judged anew."""
+    stored = view.status.get("conditions") or ()
+    added = merge(stored, [good("Suspended", Reason.SUSPENDED)], view.generation, now)
+    return {
+        **view.status,
+        "observedGeneration": view.generation,
+        "conditions": [*_other_conditions(view.status), *added],
+    }
+
+
+def _other_conditions(status: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [item for item in status.get("conditions") or () if item.get("type") != "Suspended"]
