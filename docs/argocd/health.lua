@@ -8,7 +8,6 @@ local action = {
   CABundleKeyMissing = true,
   CABundleNotFound = true,
   CABundleOverridden = true,
-  CallbackNotEnabled = true,
   Conflicted = true,
   ContainerAmbiguous = true,
   ContainerNotFound = true,

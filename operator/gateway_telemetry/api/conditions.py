@@ -27,7 +27,7 @@ class Finding:
 
 def good(type_: str, reason: Reason, message: str = "") -> Finding:
     """Return a finding with status True."""
-    return Finding(type_, "True", reason, message or BY_REASON[reason].meaning)
+    return Finding(type_, "True", reason, bounded(message or BY_REASON[reason].meaning))
 
 
 def bad(type_: str, reason: Reason, message: str = "") -> Finding:
@@ -37,13 +37,17 @@ def bad(type_: str, reason: Reason, message: str = "") -> Finding:
 
 def unknown(type_: str, reason: Reason, message: str = "") -> Finding:
     """Return a finding with status Unknown."""
-    return Finding(type_, "Unknown", reason, message or BY_REASON[reason].meaning)
+    return Finding(type_, "Unknown", reason, bounded(message or BY_REASON[reason].meaning))
 
 
 def explain(reason: Reason, message: str = "") -> str:
     """Return the message, or the reason's meaning, followed by what to do."""
     entry = BY_REASON[reason]
-    text = message or f"{entry.meaning} {entry.action}".strip()
+    return bounded(message or f"{entry.meaning} {entry.action}".strip())
+
+
+def bounded(text: str) -> str:
+    """Return the text, cut where it is longer than a message may be."""
     return text if len(text) <= MESSAGE_LIMIT else text[: MESSAGE_LIMIT - 1] + "…"
 
 

@@ -79,9 +79,9 @@ class Reason(StrEnum):
     MOUNT_CONFLICT = "MountConflict"
     FIELD_OWNED_BY_OTHER = "FieldOwnedByOther"
     SECRET_NAME_TAKEN = "SecretNameTaken"  # noqa: S105 a reason, not a password
-    CALLBACK_NOT_ENABLED = "CallbackNotEnabled"
     # the rollout
     NOT_WRITTEN = "NotWritten"
+    TARGET_SUSPENDED = "TargetSuspended"
     ROLLOUT_IN_PROGRESS = "RolloutInProgress"
     ROLLOUT_PAUSED = "RolloutPaused"
     ROLLOUT_FAILED = "RolloutFailed"
@@ -114,8 +114,8 @@ def _ok(reason: Reason, conditions: tuple[str, ...], meaning: str) -> ReasonEntr
     return ReasonEntry(reason, conditions, "True", Severity.OK, meaning)
 
 
-def _bad(reason: Reason, condition: str, meaning: str, action: str) -> ReasonEntry:
-    return ReasonEntry(reason, (condition, "Ready"), "False", Severity.ACTION, meaning, action)
+def _bad(reason: Reason, condition: str, meaning: str, action: str, also: tuple[str, ...] = ()) -> ReasonEntry:
+    return ReasonEntry(reason, (condition, *also, "Ready"), "False", Severity.ACTION, meaning, action)
 
 
 def _wait(reason: Reason, condition: str, meaning: str, action: str = "") -> ReasonEntry:
@@ -148,8 +148,9 @@ TABLE: tuple[ReasonEntry, ...] = (
         Reason.INVALID_SPEC,
         "Accepted",
         "The object breaks a rule of its kind.",
-        "Change the field that the message names. An API server with the current CRDs refuses such objects: "
+        "Change the field that the message names. An API server with the current CRDs refuses most of these: "
         "update the CRDs.",
+        also=("ResolvedRefs",),
     ),
     _bad(
         Reason.INVALID_URL,
@@ -332,6 +333,7 @@ TABLE: tuple[ReasonEntry, ...] = (
         "Accepted",
         "Another GatewayTelemetry holds the workload: the one that has it keeps it, else the older one.",
         "Remove one of the two, or narrow a selector.",
+        also=("Programmed",),
     ),
     _bad(
         Reason.CONTAINER_NOT_FOUND,
@@ -399,13 +401,13 @@ TABLE: tuple[ReasonEntry, ...] = (
         "A Secret of the name that the operator needs exists and is not the operator's.",
         "Rename or delete that Secret.",
     ),
-    _bad(
-        Reason.CALLBACK_NOT_ENABLED,
-        "Programmed",
-        "The gateway's configuration does not switch the exporting callback on.",
-        "Add litellm_settings: {callbacks: [otel]} to LiteLLM's config.yaml.",
-    ),
     _wait(Reason.NOT_WRITTEN, "Programmed", "The settings are not on every matched workload yet."),
+    _wait(
+        Reason.TARGET_SUSPENDED,
+        "Programmed",
+        "The target's spec.suspend is set, so the settings are not written; what the workload has stays.",
+        "Remove spec.suspend from the target to go on.",
+    ),
     _wait(
         Reason.ROLLOUT_IN_PROGRESS,
         "Programmed",

@@ -6,13 +6,14 @@ else's. It is named, never overwritten.
 
 from __future__ import annotations
 
+import posixpath
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gateway_telemetry.adapters import VOLUME, Adapter, EnvVar, Forbidden
 from gateway_telemetry.api.reasons import Reason
-from gateway_telemetry.plan.injection import Injection, covers, same_source
+from gateway_telemetry.plan.injection import Injection, covers, env_item, same_source
 from gateway_telemetry.plan.targets import Refused
 from gateway_telemetry.plan.views import Container, Workload
 
@@ -74,16 +75,27 @@ def inherited(container: Container, keys: EnvFromKeys, where: str) -> dict[str, 
     return found
 
 
-def writable(variables: Sequence[EnvVar], container: Container, from_: Mapping[str, str]) -> list[EnvVar]:
-    """Return the variables to write: those that give way to what is there are left out."""
-    present = {item.get("name") for item in container.env} | set(from_)
+def writable(variables: Sequence[EnvVar], container: Container, from_: Mapping[str, str], secret: str) -> list[EnvVar]:
+    """Return the variables to write: those that give way to what is there are left out.
+
+    What equals ours is ours, also when nothing remembers that it was written: leaving it out would change the hash.
+
+    Args:
+        secret: name of the operator's Secret beside the workload.
+    """
+    present = {
+        variable.name
+        for variable in variables
+        for item in container.env
+        if item.get("name") == variable.name and not same_source(item, env_item(variable, secret))
+    } | set(from_)
     return [item for item in variables if not (item.yields and item.name in present)]
 
 
 def check_container(
     container: Container,
+    foreign: Container,
     injection: Injection,
-    ours: Iterable[Injection],
     forbidden: Sequence[Forbidden],
     from_: Mapping[str, str],
     where: str,
@@ -91,7 +103,8 @@ def check_container(
     """Refuse when the container already has a name of ours, or one that would undo what we write.
 
     Args:
-        ours: injections that this operator wrote here; items equal to them are ours.
+        container: as it stands.
+        foreign: the same without what this operator wrote there.
         from_: names that envFrom provides.
 
     Raises:
@@ -99,12 +112,8 @@ def check_container(
     """
     place = f"{where}, container {container.name}"
     counts = Counter(item.get("name") for item in container.env)
-    live = {item["name"]: item for item in container.env if "name" in item}
+    live = {item["name"]: item for item in foreign.env if "name" in item}
     wanted = {item["name"]: item for item in injection.env}
-    written: dict[str, list[Mapping[str, Any]]] = {}
-    for one in ours:
-        for item in one.env:
-            written.setdefault(item["name"], []).append(item)
     _check_forbidden(live, forbidden, from_, place)
     for name, item in wanted.items():
         if counts[name] > 1:
@@ -112,8 +121,6 @@ def check_container(
                 Reason.DUPLICATE_ENV, f"{place} lists {name} {counts[name]} times: remove all but one from its manifest"
             )
         if name in live and not same_source(live[name], item):
-            if any(same_source(live[name], old) for old in written.get(name, ())):
-                continue
             raise Refused(
                 Reason.ENV_CONFLICT,
                 f"{place} already sets {name}: remove it from the manifest or chart that sets it; nothing was written",
@@ -151,22 +158,26 @@ def _harmless(rule: Forbidden, value: str) -> bool:
     return bool(rule.values) and text not in rule.values
 
 
-def check_mounts(workload: Workload, container: Container, injection: Injection, where: str) -> None:
+def check_mounts(volumes: Sequence[Mapping[str, Any]], container: Container, injection: Injection, where: str) -> None:
     """Refuse when a volume or mount of our name or path is somebody else's.
+
+    Args:
+        volumes: those of the pod template, without what this operator wrote there.
+        container: likewise.
 
     Raises:
         Refused: naming the volume or mount.
     """
     for wanted in injection.volumes:
-        for volume in workload.volumes:
-            if volume.get("name") == wanted["name"] and not _ours(volume, wanted):
+        for volume in volumes:
+            if volume.get("name") == wanted["name"] and not covers(volume, wanted):
                 raise Refused(
                     Reason.MOUNT_CONFLICT,
                     f"{where} already has a volume named {VOLUME}: rename it in its manifest; nothing was written",
                 )
     for wanted in injection.mounts:
         for mount in container.mounts:
-            if mount.get("mountPath") == wanted["mountPath"] and not covers(mount, wanted):
+            if _path(mount) == _path(wanted) and not covers(mount, wanted):
                 raise Refused(
                     Reason.MOUNT_CONFLICT,
                     f"{where}, container {container.name} already mounts something at {wanted['mountPath']}: move it; "
@@ -174,5 +185,5 @@ def check_mounts(workload: Workload, container: Container, injection: Injection,
                 )
 
 
-def _ours(volume: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
-    return covers(volume, wanted)
+def _path(mount: Mapping[str, Any]) -> str:
+    return posixpath.normpath(mount.get("mountPath") or "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from gateway_telemetry.adapters import Context, adapter_for
 from gateway_telemetry.api.conditions import Finding, bad, good, summarise, unknown
@@ -124,9 +125,11 @@ class Planner:
         records = self._store.records_of_owner(view.key)
         if view.spec is None:
             return self._give_up(bad("Accepted", Reason.INVALID_SPEC, view.problem))
-        matched = [item for item in self._store.workloads_matching(view) if not item.deleting]
-        keys = {(item.kind, item.name) for item in matched}
-        left = tuple(item for item in records if item.workload not in keys and not item.orphan)
+        selected = self._store.workloads_matching(view)
+        matched = [item for item in selected if not item.deleting]
+        keys = {(item.kind, item.name) for item in selected}
+        undone = tuple(item for item in records if not _left_behind(item, view))
+        left = tuple(item for item in undone if item.workload not in keys)
         if not matched:
             message = (
                 f"spec.install.inject.workloads.selector matches no Deployment in namespace {view.namespace}: compare "
@@ -142,11 +145,10 @@ class Planner:
             resolved, project, advice = self._resolve(view, view.spec)
         except _ConsentWithdrawn as refusal:
             finding = bad("ResolvedRefs", refusal.reason, refusal.message)
-            return self._stop(accepted, finding, tuple(item for item in records if not item.orphan), ())
+            return self._stop(accepted, finding, undone, _waiting(matched))
         except Refused as refusal:
             finding = bad("ResolvedRefs", refusal.reason, refusal.message)
-            sinks = tuple(_sink(item, "Pending", Reason.PENDING, "") for item in matched)
-            return self._stop(accepted, finding, left, sinks)
+            return self._stop(accepted, finding, left, _waiting(matched))
         findings = [accepted, good("ResolvedRefs", Reason.RESOLVED, f"Traces go to project {project!r}.")]
         sinks = tuple(
             _sink(item, "Blocked", Reason.CONFLICTED, _lost(item, lost[item.key]))
@@ -252,10 +254,10 @@ class Planner:
             record = self._store.records.get((workload.namespace, name))
             mine = _written(record)
             foreign = _foreign(picked, mine)
-            variables = checks.writable(settings.env, foreign, from_)
+            variables = checks.writable(settings.env, foreign, from_, name)
             injection = render(picked.name, settings, variables, name)
-            checks.check_container(foreign, injection, (), adapter.forbidden(context), from_, where)
-            checks.check_mounts(workload, foreign, injection, where)
+            checks.check_container(picked, foreign, injection, adapter.forbidden(context), from_, where)
+            checks.check_mounts(_foreign_volumes(workload, mine), foreign, injection, where)
             write = _write(view, workload, injection, settings.files, name, record)
         except EndpointProblem as problem:
             return _sink(workload, "Blocked", Reason(problem.reason), f"{where}: {problem.message}", container)
@@ -263,6 +265,9 @@ class Planner:
             return _sink(workload, "Blocked", refusal.reason, refusal.message, container)
         if failure is not None:
             return _sink(workload, "Failed", failure.reason, failure.message, container, write)
+        if write.due and target.spec is not None and target.spec.suspend:
+            message = f"{where} does not carry them yet: LangSmithTarget {target.namespace}/{target.name} is suspended"
+            return _sink(workload, "Pending", Reason.TARGET_SUSPENDED, message, container)
         if write.due:
             return _sink(workload, "Pending", Reason.NOT_WRITTEN, f"{where} does not carry them yet", container, write)
         env = {item.get("name"): item.get("value") for item in picked.env}
@@ -312,6 +317,11 @@ def _foreign(container: Container, mine: tuple[Injection, ...]) -> Container:
     )
 
 
+def _foreign_volumes(workload: Workload, mine: tuple[Injection, ...]) -> tuple[Mapping[str, Any], ...]:
+    ours = [item for one in mine for item in one.volumes]
+    return tuple(item for item in workload.volumes if not any(covers(item, other) for other in ours))
+
+
 def _write(
     view: Gateway, workload: Workload, injection: Injection, files: Mapping[str, str], name: str, record: Record | None
 ) -> Write:
@@ -356,6 +366,15 @@ def _sink(
     write: Write | None = None,
 ) -> SinkState:
     return SinkState(workload, container, state, reason, message, write)
+
+
+def _waiting(matched: list[Workload]) -> tuple[SinkState, ...]:
+    return tuple(_sink(item, "Pending", Reason.PENDING, "") for item in matched)
+
+
+def _left_behind(record: Record, view: Gateway) -> bool:
+    """Tell whether an earlier object of the same name left what it wrote on purpose (deletionPolicy Orphan)."""
+    return record.orphan and record.owner_uid != view.uid
 
 
 def _lost(workload: Workload, winner: Gateway) -> str:

@@ -160,10 +160,9 @@ def body(kind: str, namespace: str, name: str, uid: str, injection: Injection | 
 def merged(obj: Mapping[str, Any], injection: Injection, record: str) -> dict[str, Any]:
     """Return the workload as it looks after the injection: what the API server's merge does, for ``render``."""
     result: dict[str, Any] = copy.deepcopy(dict(obj))
-    result["metadata"].setdefault("annotations", {})[meta.RECORD_ANNOTATION] = record
+    _below(result["metadata"], "annotations")[meta.RECORD_ANNOTATION] = record
     template = result["spec"]["template"]
-    annotations = (template.setdefault("metadata", {}) or {}).setdefault("annotations", {})
-    annotations[meta.CONFIG_HASH_ANNOTATION] = injection.config_hash
+    _below(_below(template, "metadata"), "annotations")[meta.CONFIG_HASH_ANNOTATION] = injection.config_hash
     pod = template["spec"]
     for container in pod["containers"]:
         if container.get("name") == injection.container:
@@ -171,6 +170,14 @@ def merged(obj: Mapping[str, Any], injection: Injection, record: str) -> dict[st
             _append(container, "volumeMounts", injection.mounts, "mountPath")
     _append(pod, "volumes", injection.volumes, "name")
     return result
+
+
+def _below(owner: dict[str, Any], field: str) -> dict[str, Any]:
+    """Return the mapping in a field; one that is absent, or null as in hand-written YAML, is made."""
+    if owner.get(field) is None:
+        owner[field] = {}
+    found: dict[str, Any] = owner[field]
+    return found
 
 
 def _append(owner: dict[str, Any], field: str, items: tuple[Item, ...], key: str) -> None:

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
 
 from gateway_telemetry.api.gateway import GatewayTelemetrySpec
 from gateway_telemetry.api.meta import LabelSelector
+from gateway_telemetry.api.reasons import Reason
 from gateway_telemetry.api.rules import Model
 from gateway_telemetry.api.target import LangSmithTargetSpec
+from gateway_telemetry.endpoint import EndpointProblem, normalise_base_path, self_hosted
 from gateway_telemetry.plan.views import Key, Record, Source, Workload
 
 Spec = TypeVar("Spec", bound=Model)
@@ -30,6 +32,7 @@ class Custom(Generic[Spec]):
         spec: the parsed spec, or None if it breaks a rule.
         problem: which field breaks which rule, if spec is None.
         status: as stored.
+        reason: what kind of problem it is.
     """
 
     namespace: str
@@ -43,6 +46,7 @@ class Custom(Generic[Spec]):
     spec: Spec | None
     problem: str
     status: Mapping[str, Any] = field(hash=False)
+    reason: Reason = Reason.INVALID_SPEC
 
     @property
     def key(self) -> Key:
@@ -61,7 +65,27 @@ Gateway = Custom[GatewayTelemetrySpec]
 
 def project_target(obj: Mapping[str, Any]) -> Target:
     """Return the view of a LangSmithTarget."""
-    return _project(obj, LangSmithTargetSpec)
+    view = _project(obj, LangSmithTargetSpec)
+    return view if view.spec is not None else replace(view, reason=_reason(obj.get("spec") or {}))
+
+
+def _reason(spec: Mapping[str, Any]) -> Reason:
+    """Return what is wrong with the URL of a refused spec: `render` meets what an API server never stores."""
+    hosted = spec.get("selfHosted")
+    consent = spec.get("allowPlaintext") is True
+    if not isinstance(hosted, Mapping):
+        return Reason.INVALID_SPEC
+    url, base_path, service = hosted.get("url"), hosted.get("basePath"), hosted.get("serviceRef")
+    if isinstance(service, Mapping) and service.get("scheme") == "http" and not consent:
+        return Reason.INSECURE_SCHEME
+    try:
+        if isinstance(base_path, str):
+            normalise_base_path(base_path)
+        if isinstance(url, str):
+            self_hosted(url, allow_plaintext=consent)
+    except EndpointProblem as problem:
+        return Reason(problem.reason)
+    return Reason.INVALID_SPEC
 
 
 def project_gateway(obj: Mapping[str, Any]) -> Gateway:

@@ -63,7 +63,7 @@ def resolve(target: Target, store: Store, options: Options, service: Mapping[str
     resolved: Resolved | None = None
     try:
         if target.spec is None:
-            raise Refused(Reason.INVALID_SPEC, target.problem)
+            raise Refused(target.reason, target.problem)
         endpoints, notes = _accept(target, target.spec, options, service)
         findings.append(good("Accepted", Reason.ACCEPTED, _with_notes(f"Traces go to {endpoints.traces}", notes)))
     except Refused as refusal:

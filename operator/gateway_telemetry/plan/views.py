@@ -193,7 +193,8 @@ def project_source(obj: Mapping[str, Any]) -> Source:
     if kind == "Secret":
         for key, text in (obj.get("data") or {}).items():
             try:
-                data[key] = base64.b64decode(text or "", validate=True)
+                # Line breaks are no error to the API server either; files have them, its answers never.
+                data[key] = base64.b64decode("".join((text or "").split()), validate=True)
             except (binascii.Error, ValueError):
                 data[key] = b""
         for key, text in (obj.get("stringData") or {}).items():
@@ -223,11 +224,12 @@ def project_record(obj: Mapping[str, Any]) -> Record | None:
     try:
         data = {key: base64.b64decode(text or "").decode() for key, text in (obj.get("data") or {}).items()}
         record = json.loads(data.pop(RECORD_KEY))
+        owner = (record["owner"]["namespace"], record["owner"]["name"])
         previous = record.get("previous")
         return Record(
             namespace=metadata.get("namespace") or "default",
             name=metadata["name"],
-            owner=(record["owner"]["namespace"], record["owner"]["name"]),
+            owner=owner,
             owner_uid=record["owner"].get("uid"),
             workload=(record["workload"]["kind"], record["workload"]["name"]),
             workload_uid=record["workload"].get("uid"),
