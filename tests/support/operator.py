@@ -1,0 +1,115 @@
+"""The real operator as a process of its own, as the chart's Deployment would start it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+
+import httpx
+from hack.cluster import free_ports
+
+from tests.support.kube import NotInTime, wait
+
+PROGRAM = Path(sys.executable).with_name("gateway-telemetry")
+START_SECONDS = 40.0
+STOP_SECONDS = 20.0
+
+
+class OperatorProcess:
+    """``gateway-telemetry operator`` against a kubeconfig; ready when the block is entered.
+
+    Args:
+        folder: where its log goes.
+        arguments: further flags.
+        env: added to the environment.
+        ready: whether entering waits for readiness.
+    """
+
+    def __init__(
+        self,
+        kubeconfig: Path,
+        folder: Path,
+        *arguments: str,
+        env: Mapping[str, str] | None = None,
+        ready: bool = True,
+    ) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._kubeconfig = kubeconfig
+        self._arguments = arguments
+        self._env = dict(env or {})
+        self._wait_ready = ready
+        self.log_file = folder / "operator.log"
+        self.port, metrics = free_ports(2)
+        self._metrics = f"http://127.0.0.1:{metrics}/metrics"
+        self._addresses = (
+            f"--health-address=127.0.0.1:{self.port}",
+            f"--metrics-address=127.0.0.1:{metrics}",
+        )
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> OperatorProcess:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start it, or start it again."""
+        command = [str(PROGRAM), "operator", "--kubeconfig", str(self._kubeconfig), *self._addresses, *self._arguments]
+        env = {key: value for key, value in os.environ.items() if key not in ("KUBECONFIG", "POD_NAMESPACE")}
+        with self.log_file.open("ab") as log:
+            self.process = subprocess.Popen(
+                command, stdout=log, stderr=log, env=env | {"PYTHONWARNINGS": "error"} | self._env
+            )
+        if self._wait_ready:
+            try:
+                wait("the operator is ready", self.ready, START_SECONDS)
+            except NotInTime as error:
+                self.stop()
+                raise NotInTime(f"{error}\n{self.log()[-4000:]}") from None
+
+    def ready(self) -> bool:
+        """Tell whether it says that it is ready; fails when it has ended."""
+        assert self.process is not None
+        if self.process.poll() is not None:
+            raise AssertionError(f"the operator ended with {self.process.returncode}:\n{self.log()[-4000:]}")
+        return httpx.get(f"http://127.0.0.1:{self.port}/readyz", timeout=2, trust_env=False).status_code == 200
+
+    def stop(self) -> int | None:
+        """Ask it to stop, and return its exit code."""
+        return self._end(signal.SIGTERM)
+
+    def kill(self) -> int | None:
+        """End it in the middle of whatever it does."""
+        return self._end(signal.SIGKILL)
+
+    def _end(self, number: signal.Signals) -> int | None:
+        if self.process is None:
+            return None
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+            try:
+                self.process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+                raise AssertionError(f"it did not stop within {STOP_SECONDS} s:\n{self.log()[-4000:]}") from None
+        return self.process.returncode
+
+    def log(self) -> str:
+        """Return all that it has logged."""
+        return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
+
+    def metrics(self) -> dict[str, float]:
+        """Return the samples of /metrics by name and labels, as written."""
+        text = httpx.get(self._metrics, timeout=5, trust_env=False).raise_for_status().text
+        pairs = (line.rpartition(" ") for line in text.splitlines() if line and not line.startswith("#"))
+        return {name: float(value) for name, _, value in pairs}
