@@ -59,10 +59,38 @@ end
 return health
 """
 
+_CHART_CRD = """{{{{- /* {note} */ -}}}}
+{{{{- if .Values.crds.enabled }}}}
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata:
+  name: {name}
+  labels:
+    {{{{- include "gateway-telemetry-operator.labels" . | nindent 4 }}}}
+  {{{{- if .Values.crds.keep }}}}
+  annotations:
+    helm.sh/resource-policy: keep
+  {{{{- end }}}}
+{body}{{{{- end }}}}
+"""
+_CHART_CRDS = "charts/gateway-telemetry-operator/templates/crds"
+
 
 def crd(kind: crdgen.Kind) -> str:
     """Return the CRD as YAML."""
     return f"# {NOTE}\n" + yaml.safe_dump(crdgen.crd(kind), sort_keys=False, width=110, allow_unicode=True)
+
+
+def chart_crd(kind: crdgen.Kind) -> str:
+    """Return the CRD as a template of the chart, so that ``helm upgrade`` upgrades it, too.
+
+    Helm never upgrades what lies in a chart's crds/:
+    https://helm.sh/docs/chart_best_practices/custom_resource_definitions/
+    """
+    definition = crdgen.crd(kind)
+    body = yaml.safe_dump({"spec": definition["spec"]}, sort_keys=False, width=110, allow_unicode=True)
+    # To Helm, "{{" begins an action, also within a rule or a description.
+    return _CHART_CRD.format(note=NOTE, name=definition["metadata"]["name"], body=body.replace("{{", '{{ "{{" }}'))
 
 
 def argocd_health() -> str:
@@ -77,6 +105,7 @@ def argocd_health() -> str:
 
 OUTPUTS: tuple[tuple[str, Callable[[], str]], ...] = (
     *((f"crds/gatewaytelemetry.dev_{kind.plural}.yaml", functools.partial(crd, kind)) for kind in crdgen.KINDS),
+    *((f"{_CHART_CRDS}/{kind.plural}.yaml", functools.partial(chart_crd, kind)) for kind in crdgen.KINDS),
     ("docs/reference.md", docgen.reference),
     ("docs/reasons.md", docgen.reasons),
     ("docs/argocd/health.lua", argocd_health),

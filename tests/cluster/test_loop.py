@@ -70,7 +70,7 @@ def test_a_deployment_gets_the_settings(operator: OperatorProcess, kube: Kube, a
     secret = kube.get("secret", applied, COPY)
     assert secret is not None
     assert base64.b64decode(secret["data"]["otlp-headers"]).decode() == (
-        f"x-api-key={objects.KEY},Langsmith-Project=checkout"
+        f"x-api-key={objects.KEY},langsmith-project=checkout"
     )
     assert found["status"]["traces"] == {"endpoint": TRACES, "project": "checkout"}
     assert found["status"]["counts"] == {"matched": 1, "programmed": 1}
@@ -184,7 +184,7 @@ def test_a_new_key_reaches_the_copy(operator: OperatorProcess, kube: Kube, appli
         assert secret is not None
         return base64.b64decode(secret["data"]["otlp-headers"]).decode()
 
-    same("x-api-key=lsv2_sk_rotated,Langsmith-Project=checkout", copied, "the copy follows the key")
+    same("x-api-key=lsv2_sk_rotated,langsmith-project=checkout", copied, "the copy follows the key")
     after = kube.wait_condition("gatewaytelemetry", applied, "gateway", "Ready")
     assert after["status"]["counts"] == {"matched": 1, "programmed": 1}
     same(
@@ -211,7 +211,7 @@ def test_many_edits_lead_to_few_runs(operator: OperatorProcess, kube: Kube, appl
         secret = kube.get("secret", applied, COPY)
         return base64.b64decode((secret or {})["data"]["otlp-headers"]).decode()
 
-    same(f"x-api-key={objects.KEY},Langsmith-Project=p-49", headers, "the last edit wins")
+    same(f"x-api-key={objects.KEY},langsmith-project=p-49", headers, "the last edit wins")
     found = ready(kube, applied)
     kube.wait("the status speaks of the last edit", lambda: _current(kube.get("gatewaytelemetry", applied, "gateway")))
     assert found["metadata"]["generation"] >= 51
