@@ -1,0 +1,316 @@
+"""Objects as an API server sends them, the store that they make, and what a plan does to both when it is carried out."""
+
+from __future__ import annotations
+
+import base64
+import copy
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gateway_telemetry.api.conditions import Finding
+from gateway_telemetry.plan.checks import EnvFromKeys
+from gateway_telemetry.plan.gateways import GatewayPlan, Planner, SinkState, WorkloadKey, Write
+from gateway_telemetry.plan.injection import Injection, merged
+from gateway_telemetry.plan.options import Options
+from gateway_telemetry.plan.restore import still_there
+from gateway_telemetry.plan.secret import secret_object
+from gateway_telemetry.plan.store import Store, project_gateway, project_target
+from gateway_telemetry.plan.targets import Refused, TargetResult, resolve
+from gateway_telemetry.plan.views import Workload, project_record, project_source, project_workload
+
+NS = "shop"
+GOLDEN = Path(__file__).parent / "golden"
+CA_PEM = (GOLDEN / "ca.crt").read_text()
+MARK = "marked4711"
+"""Part of every key in these tests, so that one search finds a leak."""
+KEY = f"lsv2_sk_{MARK}_0123456789abcdef"
+ROLE = "gatewaytelemetry.dev/role"
+HOSTS = "gatewaytelemetry.dev/hosts"
+HASH = "gatewaytelemetry.dev/config-hash"
+RECORD = "gatewaytelemetry.dev/record"
+
+Object = dict[str, Any]
+
+
+def custom(kind: str, name: str, namespace: str, spec: Mapping[str, Any], created: str, **metadata: Any) -> Object:
+    return {
+        "apiVersion": "gatewaytelemetry.dev/v1alpha1",
+        "kind": kind,
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "uid": f"uid-{kind}-{namespace}-{name}",
+            "generation": 1,
+            "creationTimestamp": created,
+            **metadata,
+        },
+        "spec": {key: value for key, value in spec.items() if value is not None},
+    }
+
+
+def target(name: str = "langsmith", namespace: str = NS, **spec: Any) -> Object:
+    """Return a target; a spec field given as None is left out."""
+    base = {
+        "saas": {"region": "eu"},
+        "credentials": {"ingest": {"secretRef": {"name": "langsmith", "key": "api-key"}}},
+        "project": "checkout",
+    }
+    return custom("LangSmithTarget", name, namespace, {**base, **spec}, "2026-01-01T00:00:00Z")
+
+
+def hosted(url: str, **spec: Any) -> Object:
+    """Return a target with a self-hosted LangSmith at a URL."""
+    base_path = spec.pop("basePath", None)
+    block = {"url": url} if base_path is None else {"url": url, "basePath": base_path}
+    return target(saas=None, selfHosted=block, **spec)
+
+
+def behind_service(namespace: str | None = None, port: int = 443, scheme: str = "https", **spec: Any) -> Object:
+    """Return a target whose LangSmith is reached by the Service langsmith-frontend."""
+    reference = {"name": "langsmith-frontend", "port": port, "scheme": scheme}
+    if namespace is not None:
+        reference["namespace"] = namespace
+    return target(saas=None, selfHosted={"serviceRef": reference}, **spec)
+
+
+def gateway(
+    name: str = "checkout",
+    namespace: str = NS,
+    *,
+    created: str = "2026-01-02T00:00:00Z",
+    labels: Mapping[str, str] | None = None,
+    selector: Mapping[str, Any] | None = None,
+    container: str | None = None,
+    deleting: bool = False,
+    **spec: Any,
+) -> Object:
+    """Return a GatewayTelemetry of type litellm that selects ``app: litellm``."""
+    inject: Object = {"workloads": {"selector": selector or {"matchLabels": dict(labels or {"app": "litellm"})}}}
+    if container is not None:
+        inject["container"] = container
+    base = {"targetRef": {"name": "langsmith"}, "gateway": {"type": "litellm"}, "install": {"inject": inject}}
+    more = {"deletionTimestamp": "2026-01-09T00:00:00Z"} if deleting else {}
+    return custom("GatewayTelemetry", name, namespace, {**base, **spec}, created, **more)
+
+
+def container(name: str = "litellm", **fields: Any) -> Object:
+    """Return a container with the defaults of the API server."""
+    return {
+        "name": name,
+        "image": f"registry.example.com/{name}:1",
+        "imagePullPolicy": "IfNotPresent",
+        "resources": {},
+        "terminationMessagePath": "/dev/termination-log",
+        "terminationMessagePolicy": "File",
+        **fields,
+    }
+
+
+def env(**values: str) -> list[Object]:
+    """Return variables with literal values."""
+    return [{"name": name, "value": value} for name, value in values.items()]
+
+
+def deployment(
+    name: str = "litellm",
+    namespace: str = NS,
+    *,
+    labels: Mapping[str, str] | None = None,
+    containers: list[Object] | None = None,
+    volumes: list[Object] | None = None,
+    replicas: int | None = 1,
+    paused: bool = False,
+    generation: int = 1,
+    status: Mapping[str, Any] | None = None,
+    deleting: bool = False,
+    uid: str | None = None,
+) -> Object:
+    """Return a Deployment that has rolled out, with the defaults of the API server."""
+    pods = 1 if replicas is None else replicas
+    done = {"observedGeneration": generation, "replicas": pods, "updatedReplicas": pods, "availableReplicas": pods}
+    pod: Object = {"containers": containers or [container()], "restartPolicy": "Always", "dnsPolicy": "ClusterFirst"}
+    if volumes:
+        pod["volumes"] = volumes
+    spec: Object = {
+        "selector": {"matchLabels": {"pod": name}},
+        "template": {"metadata": {"labels": {"pod": name}}, "spec": pod},
+    }
+    if replicas is not None:
+        spec["replicas"] = replicas
+    if paused:
+        spec["paused"] = True
+    metadata: Object = {
+        "name": name,
+        "namespace": namespace,
+        "uid": uid or f"uid-Deployment-{namespace}-{name}",
+        "generation": generation,
+        "labels": dict(labels or {"app": "litellm"}),
+    }
+    if deleting:
+        metadata["deletionTimestamp"] = "2026-01-09T00:00:00Z"
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": metadata,
+        "spec": spec,
+        "status": done if status is None else dict(status),
+    }
+
+
+def secret(
+    data: Mapping[str, str | bytes] | None = None,
+    name: str = "langsmith",
+    namespace: str = NS,
+    annotations: Mapping[str, str] | None = None,
+) -> Object:
+    """Return a labelled source Secret."""
+    raw = {"api-key": KEY} if data is None else data
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "labels": {ROLE: "source"},
+            "annotations": dict(annotations or {}),
+        },
+        "data": {key: base64.b64encode(_bytes(value)).decode() for key, value in raw.items()},
+    }
+
+
+def config_map(data: Mapping[str, str], name: str = "corp-ca", namespace: str = NS) -> Object:
+    """Return a labelled source ConfigMap."""
+    metadata = {"name": name, "namespace": namespace, "labels": {ROLE: "source"}}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": dict(data)}
+
+
+def namespace_object(name: str, **labels: str) -> Object:
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
+
+
+def service(name: str = "langsmith-frontend", namespace: str = NS, **spec: Any) -> Object:
+    base = {"type": "ClusterIP", "selector": {"app": name}, "ports": [{"port": 80}, {"port": 443}]}
+    kept = {key: value for key, value in {**base, **spec}.items() if value is not None}
+    return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": namespace}, "spec": kept}
+
+
+class World:
+    """A store with what fills it, and a planner over it."""
+
+    def __init__(self, *objects: Object, options: Options | None = None, env_from: EnvFromKeys | None = None) -> None:
+        self.store = Store()
+        self.options = options or Options()
+        self.env_from: EnvFromKeys = env_from or {}
+        self.objects: dict[tuple[str, str, str], Object] = {}
+        for obj in objects:
+            self.put(obj)
+
+    def put(self, obj: Object) -> None:
+        """Store an object, or replace the one of its name."""
+        metadata = obj["metadata"]
+        key = obj["kind"], metadata.get("namespace", ""), metadata["name"]
+        self.objects[key] = obj
+        match obj["kind"]:
+            case "LangSmithTarget":
+                self.store.put_target(project_target(obj))
+            case "GatewayTelemetry":
+                self.store.put_gateway(project_gateway(obj))
+            case "Deployment":
+                self.store.put_workload(project_workload(obj))
+            case "Namespace":
+                self.store.namespaces[metadata["name"]] = dict(metadata["labels"])
+            case "Secret" if metadata["labels"][ROLE] == "copy":
+                record = project_record(obj)
+                assert record is not None
+                self.store.put_record(record)
+            case "Secret" | "ConfigMap":
+                self.store.sources[key] = project_source(obj)
+
+    def resolve(self, name: str = "langsmith", namespace: str = NS) -> TargetResult:
+        """Resolve a target."""
+        view = self.store.targets[namespace, name]
+        reference = view.spec.self_hosted.service_ref if view.spec and view.spec.self_hosted else None
+        found = None
+        if reference is not None:
+            found = self.objects.get(("Service", reference.namespace or namespace, reference.name))
+        return resolve(view, self.store, self.options, found)
+
+    def plan(
+        self,
+        name: str = "checkout",
+        namespace: str = NS,
+        failures: Mapping[WorkloadKey, Refused] | None = None,
+    ) -> GatewayPlan:
+        """Plan a GatewayTelemetry."""
+        planner = Planner(
+            self.store,
+            self.options,
+            lambda view: self.resolve(view.name, view.namespace),
+            lambda workload: self.env_from,
+        )
+        return planner.plan(self.store.gateways[namespace, name], failures)
+
+    def carry_out(self, name: str = "checkout", namespace: str = NS, *, template: bool = True) -> GatewayPlan:
+        """Plan, and do to the objects what the operator would; the rollouts finish at once.
+
+        Args:
+            template: False stops after the Secret, as a crash would.
+        """
+        plan = self.plan(name, namespace)
+        view = self.store.gateways[namespace, name]
+        for sink in plan.sinks:
+            write = sink.write
+            if write is None:
+                continue
+            if write.secret_stale:
+                self.put(secret_object(view, write))
+            if write.template_stale and template:
+                self.put(written(self.objects[sink.workload.key], sink.workload, write))
+        return plan
+
+
+def written(obj: Object, live: Workload, write: Write) -> Object:
+    """Return the Deployment after a write: what was claimed and is not wanted goes, what is wanted comes."""
+    bare = obj if write.previous is None else without(obj, still_there(write.previous, live))
+    return merged(bare, write.injection, write.secret)
+
+
+def without(obj: Object, gone: Injection) -> Object:
+    """Return the Deployment without the items of an injection."""
+    result = copy.deepcopy(obj)
+    pod = result["spec"]["template"]["spec"]
+    for item in pod["containers"]:
+        if item["name"] == gone.container:
+            item["env"] = [one for one in item.get("env", []) if one not in gone.env]
+            item["volumeMounts"] = [one for one in item.get("volumeMounts", []) if one not in gone.mounts]
+    pod["volumes"] = [one for one in pod.get("volumes", []) if one not in gone.volumes]
+    return result
+
+
+def finding(findings: tuple[Finding, ...], type_: str) -> Finding:
+    """Return the one finding of a type."""
+    (found,) = [item for item in findings if item.type == type_]
+    return found
+
+
+def only_sink(plan: GatewayPlan) -> SinkState:
+    """Return the one sink."""
+    (sink,) = plan.sinks
+    return sink
+
+
+def only_write(plan: GatewayPlan) -> Write:
+    """Return the write of the one sink."""
+    write = only_sink(plan).write
+    assert write is not None
+    return write
+
+
+def one_gateway(*more: Object, workload: Object | None = None, view: Object | None = None, **options: Any) -> World:
+    """Return a world with a target, its key, one gateway and one Deployment."""
+    return World(target(), secret(), view or gateway(), workload or deployment(), *more, **options)
+
+
+def _bytes(value: str | bytes) -> bytes:
+    return value.encode() if isinstance(value, str) else value
