@@ -1,0 +1,41 @@
+"""Contexts that adapters are asked with: one gateway, with and without a private CA and attributes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gateway_telemetry.adapters import Context
+from gateway_telemetry.api.gateway import GatewayTelemetrySpec
+from gateway_telemetry.endpoint import Endpoints, Headers, saas
+
+KEY = "lsv2_sk_MARKED4711"
+WORKSPACE = "5f2c0a4e-0000-4000-8000-000000000000"
+PEM = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+
+
+def context(
+    type_: str,
+    *,
+    options: dict[str, Any] | None = None,
+    endpoints: Endpoints | None = None,
+    project: str = "checkout",
+    workspace: str | None = WORKSPACE,
+    ca_pem: str | None = None,
+    attributes: dict[str, str] | None = None,
+    name: str = "front",
+) -> Context:
+    gateway = {"type": type_, **(options or {})}
+    spec: dict[str, Any] = {
+        "targetRef": {"name": "prod"},
+        "gateway": gateway,
+        "install": {"inject": {"workloads": {"selector": {"matchLabels": {"app": "front"}}}}},
+        "resourceAttributes": attributes,
+    }
+    return Context(
+        spec=GatewayTelemetrySpec.model_validate(spec),
+        endpoints=endpoints or saas("eu"),
+        headers=Headers(KEY, project, workspace),
+        ca_pem=ca_pem,
+        identity="0123456789ab",
+        workload=("Deployment", "team-a", name),
+    )
