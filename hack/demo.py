@@ -1,0 +1,321 @@
+#!/usr/bin/env python3
+"""The main job, end to end, on real parts: ``make demo``.
+
+A control plane of its own (or a kind cluster that you name), the chart's objects, the operator, a LangSmith stand-in
+under a path prefix and behind a private CA, and the real LiteLLM proxy, started with exactly the environment and files
+that the operator wrote into its Deployment. Each step is checked; the first that fails ends the demo with exit code 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import difflib
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+import yaml
+from langsmith import Client
+from langsmith.schemas import Run
+from langsmith.utils import LangSmithNotFoundError
+from tests.support import helm
+from tests.support.cluster import ClusterAccess, Kubectl, kubectl_for, named_cluster, service_account_kubeconfig
+from tests.support.gateway_venv import VenvError
+from tests.support.kube import Kube, KubeError, wait
+from tests.support.langsmith import CertificateAuthority, StandIn
+from tests.support.litellm import LiteLLM
+from tests.support.operator import OperatorProcess
+from tests.support.pod import PodError
+from tests.unit.langsmith_standin.clients import sdk
+
+from hack import cluster, tools
+
+Object = dict[str, Any]
+
+NAMESPACE = "gateway-telemetry-demo"
+SYSTEM = helm.NAMESPACE
+EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "litellm.yaml"
+PROJECT = "LiteLLM demo"
+WORKSPACE = "5f2c7a3e-0000-4000-8000-000000000001"
+BASE_PATH = "langsmith/dev"
+REQUESTS = 3
+STEPS = 9
+ARRIVAL_SECONDS = 40.0
+CA_OVERRIDES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+
+
+class DemoError(Exception):
+    """Something is not as it must be; one line for the person at the terminal."""
+
+
+class Narrator:
+    """Tells what is done, step by step."""
+
+    def __init__(self) -> None:
+        self._number = 0
+
+    def step(self, text: str) -> None:
+        self._number += 1
+        print(f"\n[{self._number}/{STEPS}] {text}", flush=True)
+
+    def say(self, text: str) -> None:
+        print("\n".join(f"      {line}".rstrip() for line in text.splitlines()), flush=True)
+
+    def run(self, kubectl: Kubectl, *arguments: str) -> None:
+        """Run kubectl and show the command and what it prints."""
+        self.say(f"$ kubectl -n {NAMESPACE} {' '.join(arguments)}")
+        self.say(kubectl("-n", NAMESPACE, *arguments, timeout=120).stdout)
+
+
+@contextmanager
+def chosen_cluster(context: str | None, folder: Path) -> Iterator[ClusterAccess]:
+    """Give the named kind cluster, or the demo's own: the running one of that name, or one that ends with the block.
+
+    Raises:
+        DemoError: the context is not kind's, or there is no such context.
+    """
+    if context is not None:
+        if not context.startswith("kind-"):
+            raise DemoError(f"context {context!r} is not one of kind's (kind-…): the demo touches no other cluster")
+        try:
+            yield named_cluster(context, folder)
+        except subprocess.CalledProcessError:
+            raise DemoError(f"the kubeconfig has no context {context!r}") from None
+        return
+    found = cluster.Cluster.read(cluster.STATE / "demo")
+    own = found is None or not found.healthy()
+    control_plane = cluster.start("demo", die_with_parent=True)
+    try:
+        cluster.ensure_ours(control_plane.kubeconfig, None)
+        yield ClusterAccess(control_plane.kubeconfig, control_plane)
+    finally:
+        if own:
+            control_plane.stop()
+
+
+def namespaces(kubectl: Kubectl) -> None:
+    for name in (SYSTEM, NAMESPACE):
+        item = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+        kubectl("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump(item))
+
+
+def install(kubectl: Kubectl) -> list[Object]:
+    """Apply the chart for one namespace and return its objects; kwok runs no programs, so no replica is asked for."""
+    values = {"replicas": 0, "watchNamespaces": [NAMESPACE], "insecureAllowLoopback": True}
+    chart = helm.rendered(values, version="helm3")
+    kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=yaml.safe_dump_all(chart))
+    crds = [item["metadata"]["name"] for item in helm.of_kind(chart, "CustomResourceDefinition")]
+    kubectl("wait", "--for=condition=Established", "crd", *crds, "--timeout=30s")
+    return chart
+
+
+def operator(access: ClusterAccess, chart: Sequence[Object], folder: Path) -> OperatorProcess:
+    """Return the operator as the chart's Deployment starts it, with a token of the chart's ServiceAccount."""
+    arguments, env = helm.operator_process_spec(chart)
+    [account] = helm.of_kind(chart, "ServiceAccount")
+    kubeconfig = service_account_kubeconfig(access, SYSTEM, account["metadata"]["name"], folder)
+    addresses = ("--health-address", "--metrics-address")  # the pod's own; here other ports of loopback
+    flags = [item for item in arguments[1:] if not item.startswith(addresses)]
+    return OperatorProcess(kubeconfig, folder, *flags, env=env)
+
+
+def manifests(langsmith: StandIn, ca: CertificateAuthority, key: str) -> list[Object]:
+    """Return the example of LiteLLM, pointed at the stand-in."""
+    text = EXAMPLE.read_text().replace("example-litellm", NAMESPACE)
+    items: dict[str, Object] = {item["kind"]: item for item in yaml.safe_load_all(text)}
+    items["Secret"]["stringData"]["api-key"] = key
+    spec = items["LangSmithTarget"]["spec"]
+    del spec["saas"]
+    spec["selfHosted"] = {"url": f"https://127.0.0.1:{langsmith.port}", "basePath": BASE_PATH}
+    spec |= {"caBundleRef": {"kind": "ConfigMap", "name": "langsmith-ca", "key": "ca.crt"}}
+    spec |= {"workspaceId": WORKSPACE, "project": PROJECT}
+    labels = {"gatewaytelemetry.dev/role": "source"}
+    own = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "langsmith-ca", "namespace": NAMESPACE, "labels": labels},
+        "data": {"ca.crt": ca.bundle.read_text()},
+    }
+    master = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "litellm", "namespace": NAMESPACE},
+        "stringData": {"master-key": f"sk-{secrets.token_hex(32)}"},
+    }
+    return [own, master, *items.values()]
+
+
+def clear(kubectl: Kubectl) -> None:
+    """Remove what an interrupted run left, the GatewayTelemetry first, so that the operator restores."""
+    for kinds in ("gatewaytelemetries", "langsmithtargets,deployments,configmaps,secrets"):
+        kubectl("delete", kinds, "--all", "-n", NAMESPACE, "--timeout=60s", timeout=90)
+
+
+def live(kube: Kube) -> Object:
+    found = kube.get("deployment", NAMESPACE, "litellm")
+    if found is None:
+        raise DemoError(f"Deployment {NAMESPACE}/litellm is gone")
+    return found
+
+
+def difference(before: Object, after: Object) -> str:
+    """Return how two objects differ, as a unified diff of their YAML; empty if they do not."""
+    first, second = (yaml.safe_dump(item, sort_keys=False).splitlines() for item in (before, after))
+    return "\n".join(difflib.unified_diff(first, second, "before", "after", lineterm="", n=2))
+
+
+def arrived(client: Client, prompts: Sequence[str]) -> list[Run]:
+    """Return all runs of the intended project once every prompt is among them; empty until then."""
+    try:
+        runs = list(client.list_runs(project_name=PROJECT))
+    except LangSmithNotFoundError:
+        return []
+    calls = [run for run in runs if run.name == "litellm_request"]
+    seen = {part["content"] for run in calls for item in run.inputs["messages"] for part in item["parts"]}
+    return runs if seen >= set(prompts) else []
+
+
+def tree(runs: Sequence[Run], call: Run) -> str:
+    """Return the runs of one trace, indented by depth."""
+    lines = []
+    for run in sorted((run for run in runs if run.trace_id == call.trace_id), key=lambda run: run.dotted_order or ""):
+        depth = (run.dotted_order or "").count(".")
+        tokens = f", {run.total_tokens} tokens" if run.total_tokens else ""
+        lines.append(f"{'  ' * depth}{run.name} ({run.run_type}{tokens})")
+    return "\n".join(lines)
+
+
+def deliver(tell: Narrator, kube: Kube, langsmith: StandIn, ca: CertificateAuthority, key: str, folder: Path) -> None:
+    """Send requests through the real proxy, and look for them as LangSmith's users do."""
+    tell.step("starting the real LiteLLM proxy with the environment and files of the live Deployment")
+    prompts = [f"Question {number} ({secrets.token_hex(4)})" for number in range(1, REQUESTS + 1)]
+    with LiteLLM.of(kube, live(kube), folder) as proxy:
+        for prompt in prompts:
+            tell.say(f"{prompt} -> {proxy.chat(prompt)}")
+        tell.step("reading the project and its runs with LangSmith's SDK")
+        with sdk(langsmith.api_url, key=key, ca=ca.bundle) as client:
+            runs = wait(
+                f"the requests are runs of project {PROJECT!r}", lambda: arrived(client, prompts), ARRIVAL_SECONDS
+            )
+            projects = [project.name for project in client.list_projects()]
+        log = proxy.log()
+    if projects != [PROJECT]:
+        raise DemoError(f"traces went to other projects than {PROJECT!r}: {projects}")
+    if any(prompt in log for prompt in prompts):
+        raise DemoError("LiteLLM printed prompts to its log")
+    calls = [run for run in runs if run.name == "litellm_request"]
+    if len(calls) != REQUESTS:
+        raise DemoError(f"{len(calls)} calls arrived of {REQUESTS}")
+    tell.say(f"project {projects[0]!r}, {len(runs)} runs, {len(calls)} calls of the model; the last trace:")
+    tell.say(tree(runs, calls[0]))
+
+
+def restore(tell: Narrator, kubectl: Kubectl, kube: Kube, before: Object) -> None:
+    """Delete the GatewayTelemetry and compare the Deployment with what it was."""
+    tell.step("deleting the GatewayTelemetry")
+    tell.run(kubectl, "delete", "gatewaytelemetry", "litellm", "--timeout=60s")
+    if left := difference(before["spec"], live(kube)["spec"]):
+        raise DemoError(f"the Deployment is not as it was\n{left}")
+    names = sorted(item["metadata"]["name"] for item in kube.list("secret", NAMESPACE))
+    if names != ["langsmith", "litellm"]:
+        raise DemoError(f"Secrets were left behind: {names}")
+    tell.say("the Deployment's spec is as it was before, and the operator's Secrets are gone")
+
+
+def demonstrate(context: str | None, folder: Path) -> None:
+    """Do all steps.
+
+    Raises:
+        DemoError: a result is not as it must be.
+    """
+    tell = Narrator()
+    with ExitStack() as stack:
+        tell.step(f"cluster: {context or 'etcd, kube-apiserver, kube-controller-manager, kube-scheduler and kwok'}")
+        access = stack.enter_context(chosen_cluster(context, folder))
+        kubectl = kubectl_for(access)
+        kube = stack.enter_context(Kube(access))
+        tell.say(f"{access.context} at {access.server}")
+
+        tell.step("installing the chart's objects")
+        namespaces(kubectl)
+        chart = install(kubectl)
+        tell.say("\n".join(f"{item['kind']} {item['metadata']['name']}" for item in chart))
+
+        tell.step("starting the operator as a process of this machine, with a token of the chart's ServiceAccount")
+        stack.enter_context(operator(access, chart, folder))
+        clear(kubectl)
+
+        ca = CertificateAuthority(folder / "pki")
+        key = f"lsv2_sk_{secrets.token_hex(16)}"
+        langsmith = StandIn(BASE_PATH, tls=ca.server("127.0.0.1"), keys={key: WORKSPACE})
+        stack.enter_context(langsmith)
+        tell.step(f"LangSmith stand-in under {langsmith.api_url}, behind a private CA")
+
+        tell.step(f"applying {EXAMPLE.parent.name}/{EXAMPLE.name}, pointed at it")
+        items = manifests(langsmith, ca, key)
+        first = [item for item in items if item["kind"] != "GatewayTelemetry"]
+        kubectl("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump_all(first))
+        before = copy.deepcopy(live(kube))
+        two = [item for item in items if item["kind"] in ("LangSmithTarget", "GatewayTelemetry")]
+        kubectl("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump_all(two))
+        tell.say(yaml.safe_dump_all(two, sort_keys=False))
+
+        tell.step("waiting until it is Ready")
+        tell.run(kubectl, "wait", "--for=condition=Ready", "gatewaytelemetry/litellm", "--timeout=90s")
+        tell.run(kubectl, "get", "langsmithtargets,gatewaytelemetries")
+        tell.say("the Deployment differs by")
+        tell.say(difference(before["spec"]["template"], live(kube)["spec"]["template"]))
+
+        deliver(tell, kube, langsmith, ca, key, folder)
+        restore(tell, kubectl, kube, before)
+        kubectl("delete", "namespace", NAMESPACE, "--wait=false")
+
+
+def _end(number: int, frame: FrameType | None) -> NoReturn:
+    raise SystemExit(128 + number)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the demo; 0 if all was as it must be."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--context",
+        default=os.environ.get("CONTEXT") or None,
+        metavar="kind-NAME",
+        help="use this kind cluster of your kubeconfig (also $CONTEXT) in place of a control plane of the demo's own",
+    )
+    options = parser.parse_args(arguments)
+    for name in CA_OVERRIDES:  # both win over the CA that LangSmith's SDK is given
+        os.environ.pop(name, None)
+    began = time.monotonic()
+    previous = signal.signal(signal.SIGTERM, _end)
+    try:
+        with tempfile.TemporaryDirectory(prefix="gateway-telemetry-demo-") as folder:
+            demonstrate(options.context, Path(folder))
+    except KeyboardInterrupt:
+        print("\n[demo] interrupted; all that it started has ended", file=sys.stderr)
+        return 130
+    except (DemoError, AssertionError, KubeError, PodError, VenvError, cluster.ClusterError, tools.BuildError) as error:
+        summary, _, details = str(error).partition("\n")
+        if details:
+            print(details, file=sys.stderr)
+        print(f"[demo] failed: {summary}", file=sys.stderr)
+        return 1
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+    print(f"\n[demo] all as it must be ({time.monotonic() - began:.0f} s)")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
