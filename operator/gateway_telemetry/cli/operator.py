@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import socket
 import sys
 
@@ -102,16 +101,7 @@ def operator(
         metrics=metrics,
     )
     try:
-        asyncio.run(_until_stopped(settings))
+        asyncio.run(run(settings))
     except (ConfigError, OSError) as error:
         click.echo(f"gateway-telemetry operator: {error}", err=True)
         sys.exit(1)
-
-
-async def _until_stopped(settings: Settings) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    # kopf puts its own handlers in their place once it runs.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    await run(settings, stop)

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import random
+import signal
 import time
 
 import kopf
@@ -87,21 +88,35 @@ class Operator:
                     try:
                         await self._watch(stop)
                     finally:
-                        await self._queue.drain(DRAIN_SECONDS)
                         for task in background:
                             task.cancel()
 
     async def _watch(self, stop: asyncio.Event) -> None:
+        """Watch until stopped, then finish what has begun."""
         namespaces = self._settings.namespaces
-        await kopf.operator(
-            registry=watches.registry(self._connection, self._feed, self._watched),
-            settings=watches.settings(self._watched),
-            standalone=True,
-            clusterwide=not namespaces,
-            namespaces=namespaces,
-            stop_flag=stop,
-            ready_flag=self._watching,
+        watching = asyncio.create_task(
+            kopf.operator(
+                registry=watches.registry(self._connection, self._feed, self._watched),
+                settings=watches.settings(self._watched),
+                standalone=True,
+                clusterwide=not namespaces,
+                namespaces=namespaces,
+                ready_flag=self._watching,
+            ),
+            name="kopf",
         )
+        started = asyncio.create_task(self._watching.wait(), name="kopf-ready")
+        stopped = asyncio.create_task(stop.wait(), name="stop")
+        await asyncio.wait({watching, started, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        # kopf has put its own handlers in place. Its way to stop ends every task of the loop that is younger than
+        # itself, ours included, after a pause of five seconds.
+        stop_on_signals(stop)
+        await asyncio.wait({watching, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        await self._queue.drain(DRAIN_SECONDS)
+        for task in (watching, started, stopped):
+            task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await watching
 
     async def _first_list(self, client: Client, stop: asyncio.Event) -> bool:
         """List until it succeeds; return False if stopped before that."""
@@ -208,13 +223,22 @@ class Operator:
         return problems
 
 
-async def run(settings: Settings, stop: asyncio.Event) -> None:
-    """Run the operator until stopped.
+def stop_on_signals(stop: asyncio.Event) -> None:
+    """Set the event on SIGTERM and SIGINT."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+
+
+async def run(settings: Settings) -> None:
+    """Run the operator until SIGTERM or SIGINT.
 
     Raises:
         ConfigError: there is no usable kubeconfig or service account.
         OSError: an address of health or metrics cannot be listened on.
     """
+    stop = asyncio.Event()
+    stop_on_signals(stop)
     connection = await load(settings.kubeconfig, settings.context)
     logger.info("API server %s, as %s", connection.server, settings.identity)
     await Operator(settings, connection).run(stop)
