@@ -50,8 +50,7 @@ def forbidden_address(address: Address) -> str | None:
 
 
 def _inner(address: ipaddress.IPv6Address) -> Address:
-    """Return the IPv4 address inside an IPv6 one, else the IPv6 one without its zone."""
-    address = ipaddress.IPv6Address(int(address))
+    """Return the IPv4 address inside an IPv6 one, else the IPv6 one itself."""
     if address.is_loopback or address.is_unspecified:
         return address
     if address.sixtofour is not None:

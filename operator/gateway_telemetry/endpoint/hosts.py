@@ -98,7 +98,7 @@ def forbidden_kind(host: str, cluster_domain: str = "cluster.local") -> str | No
 
 def _own_service(host: str, namespace: str, cluster_domain: str) -> bool:
     form = rf"[a-z0-9]([a-z0-9-]*[a-z0-9])?\.{re.escape(namespace)}(\.svc(\.{re.escape(cluster_domain)})?)?"
-    return re.fullmatch(form, host) is not None and parse_address(host) is None
+    return re.fullmatch(form, host) is not None
 
 
 def _matches(host: str, pattern: str) -> bool:
