@@ -25,9 +25,6 @@ from types import FrameType
 from typing import Any, NoReturn
 
 import yaml
-from langsmith import Client
-from langsmith.schemas import Run
-from langsmith.utils import LangSmithNotFoundError
 from tests.support import helm
 from tests.support.cluster import ClusterAccess, Kubectl, kubectl_for, named_cluster, service_account_kubeconfig
 from tests.support.gateway_venv import VenvError
@@ -36,6 +33,7 @@ from tests.support.langsmith import CertificateAuthority, StandIn
 from tests.support.litellm import LiteLLM
 from tests.support.operator import OperatorProcess
 from tests.support.pod import PodError
+from tests.support.sdk_reader import arrived, calls, tree
 from tests.unit.langsmith_standin.clients import sdk
 
 from hack import cluster, tools
@@ -174,27 +172,6 @@ def difference(before: Object, after: Object) -> str:
     return "\n".join(difflib.unified_diff(first, second, "before", "after", lineterm="", n=2))
 
 
-def arrived(client: Client, prompts: Sequence[str]) -> list[Run]:
-    """Return all runs of the intended project once every prompt is among them; empty until then."""
-    try:
-        runs = list(client.list_runs(project_name=PROJECT))
-    except LangSmithNotFoundError:
-        return []
-    calls = [run for run in runs if run.name == "litellm_request"]
-    seen = {part["content"] for run in calls for item in run.inputs["messages"] for part in item["parts"]}
-    return runs if seen >= set(prompts) else []
-
-
-def tree(runs: Sequence[Run], call: Run) -> str:
-    """Return the runs of one trace, indented by depth."""
-    lines = []
-    for run in sorted((run for run in runs if run.trace_id == call.trace_id), key=lambda run: run.dotted_order or ""):
-        depth = (run.dotted_order or "").count(".")
-        tokens = f", {run.total_tokens} tokens" if run.total_tokens else ""
-        lines.append(f"{'  ' * depth}{run.name} ({run.run_type}{tokens})")
-    return "\n".join(lines)
-
-
 def deliver(tell: Narrator, kube: Kube, langsmith: StandIn, ca: CertificateAuthority, key: str, folder: Path) -> None:
     """Send requests through the real proxy, and look for them as LangSmith's users do."""
     tell.step("starting the real LiteLLM proxy with the environment and files of the live Deployment")
@@ -205,7 +182,9 @@ def deliver(tell: Narrator, kube: Kube, langsmith: StandIn, ca: CertificateAutho
         tell.step("reading the project and its runs with LangSmith's SDK")
         with sdk(langsmith.api_url, key=key, ca=ca.bundle) as client:
             runs = wait(
-                f"the requests are runs of project {PROJECT!r}", lambda: arrived(client, prompts), ARRIVAL_SECONDS
+                f"the requests are runs of project {PROJECT!r}",
+                lambda: arrived(client, PROJECT, prompts),
+                ARRIVAL_SECONDS,
             )
             projects = [project.name for project in client.list_projects()]
         log = proxy.log()
@@ -213,19 +192,24 @@ def deliver(tell: Narrator, kube: Kube, langsmith: StandIn, ca: CertificateAutho
         raise DemoError(f"traces went to other projects than {PROJECT!r}: {projects}")
     if any(prompt in log for prompt in prompts):
         raise DemoError("LiteLLM printed prompts to its log")
-    calls = [run for run in runs if run.name == "litellm_request"]
-    if len(calls) != REQUESTS:
-        raise DemoError(f"{len(calls)} calls arrived of {REQUESTS}")
-    tell.say(f"project {projects[0]!r}, {len(runs)} runs, {len(calls)} calls of the model; the last trace:")
-    tell.say(tree(runs, calls[0]))
+    found = calls(runs)
+    if len(found) != REQUESTS:
+        raise DemoError(f"{len(found)} calls arrived in place of {REQUESTS}")
+    tell.say(f"project {projects[0]!r} has {len(runs)} runs, {len(found)} of them calls of the model; the last trace:")
+    tell.say(tree(runs, found[-1]))
 
 
 def restore(tell: Narrator, kubectl: Kubectl, kube: Kube, before: Object) -> None:
     """Delete the GatewayTelemetry and compare the Deployment with what it was."""
     tell.step("deleting the GatewayTelemetry")
     tell.run(kubectl, "delete", "gatewaytelemetry", "litellm", "--timeout=60s")
-    if left := difference(before["spec"], live(kube)["spec"]):
+    after = live(kube)
+    if left := difference(before["spec"], after["spec"]):
         raise DemoError(f"the Deployment is not as it was\n{left}")
+    owners = [entry["manager"] for entry in after["metadata"]["managedFields"]]
+    marks = [name for name in after["metadata"].get("annotations", {}) if name.startswith("gatewaytelemetry.dev/")]
+    if "gateway-telemetry" in owners or marks:
+        raise DemoError(f"the Deployment still carries the operator's marks: managers {owners}, annotations {marks}")
     names = sorted(item["metadata"]["name"] for item in kube.list("secret", NAMESPACE))
     if names != ["langsmith", "litellm"]:
         raise DemoError(f"Secrets were left behind: {names}")
