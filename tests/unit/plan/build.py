@@ -1,4 +1,4 @@
-"""Objects as an API server sends them, the store that they make, and what a plan does to both when it is carried out."""
+"""Objects as an API server sends them, the store that they make, and what a plan does to both."""
 
 from __future__ import annotations
 
