@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Mapping
 from typing import Any
 
-from gateway_telemetry.plan.injection import Injection, body, covers, same_source
-from gateway_telemetry.plan.views import Record, Workload
+from gateway_telemetry.api import meta
+from gateway_telemetry.plan.injection import Injection, Item, body, covers, same_source
+from gateway_telemetry.plan.views import Record, Workload, project_workload
 
 
 def still_there(written: Injection, live: Workload) -> Injection:
@@ -36,3 +39,52 @@ def claims(record: Record, live: Workload) -> list[dict[str, Any]]:
 def nothing(live: Workload) -> dict[str, Any]:
     """Return the apply body that takes away all that is claimed."""
     return body(live.kind, live.namespace, live.name, live.uid, None, "")
+
+
+def withdrawn(obj: Mapping[str, Any], gone: Injection) -> dict[str, Any]:
+    """Return the workload without the items of an injection: what the API server's merge does, for ``render``.
+
+    Lists and mappings that this leaves empty go as well, so that nothing shows that something was there.
+    """
+    result: dict[str, Any] = copy.deepcopy(dict(obj))
+    pod = result["spec"]["template"]["spec"]
+    for container in pod["containers"]:
+        if container.get("name") == gone.container:
+            _drop(container, "env", gone.env, "name")
+            _drop(container, "volumeMounts", gone.mounts, "mountPath")
+    _drop(pod, "volumes", gone.volumes, "name")
+    return result
+
+
+def restored(obj: Mapping[str, Any], record: Record) -> dict[str, Any]:
+    """Return the workload as it is when all that a record remembers was taken away."""
+    result = copy.deepcopy(dict(obj))
+    for written in (record.previous, record.injection):
+        if written is not None:
+            result = withdrawn(result, still_there(written, project_workload(result)))
+    _drop_annotation(result["metadata"], meta.RECORD_ANNOTATION)
+    template = result["spec"]["template"]
+    _drop_annotation(template.get("metadata"), meta.CONFIG_HASH_ANNOTATION)
+    if template.get("metadata") == {}:
+        del template["metadata"]
+    return result
+
+
+def _drop(owner: dict[str, Any], field: str, items: tuple[Item, ...], key: str) -> None:
+    names = {item[key] for item in items}
+    if not names:
+        return
+    kept = [item for item in owner.get(field) or () if item.get(key) not in names]
+    if kept:
+        owner[field] = kept
+    else:
+        owner.pop(field, None)
+
+
+def _drop_annotation(metadata: dict[str, Any] | None, name: str) -> None:
+    annotations = (metadata or {}).get("annotations")
+    if metadata is None or not annotations or name not in annotations:
+        return
+    del annotations[name]
+    if not annotations:
+        del metadata["annotations"]

@@ -1,0 +1,285 @@
+"""What the operator would leave behind, if the objects of some files were all that its cluster holds.
+
+The same plan as in the operator; what differs is that writes go into a dictionary, and that nothing rolls out.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gateway_telemetry.adapters import CA_KEY, HEADERS_KEY
+from gateway_telemetry.api import meta
+from gateway_telemetry.api.reasons import Reason
+from gateway_telemetry.cli import shapes
+from gateway_telemetry.cli.documents import Id, Loaded, label
+from gateway_telemetry.plan.gateways import GatewayPlan, Planner, WorkloadKey, Write, restorable
+from gateway_telemetry.plan.injection import merged
+from gateway_telemetry.plan.options import Options
+from gateway_telemetry.plan.restore import restored, still_there, withdrawn
+from gateway_telemetry.plan.secret import secret_object
+from gateway_telemetry.plan.status import gateway_status, target_status
+from gateway_telemetry.plan.store import Gateway, Store, Target, project_gateway, project_target
+from gateway_telemetry.plan.targets import Refused, TargetResult, resolve
+from gateway_telemetry.plan.views import (
+    MANAGED_BY,
+    MANAGED_BY_LABEL,
+    RECORD_KEY,
+    Key,
+    Record,
+    Workload,
+    project_record,
+    project_source,
+    project_workload,
+)
+
+ROUNDS = 10
+"""How often all gateways get their turn; two settle all but chains of contention, whose length is bounded by this."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What ``render`` tells.
+
+    Attributes:
+        objects: all objects as the operator would leave them.
+        problems: one line per condition that does not hold or workload that is not written to.
+        notes: one line per thing worth knowing.
+    """
+
+    objects: tuple[dict[str, Any], ...]
+    problems: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def settle(loaded: Sequence[Loaded], options: Options, now: str) -> Outcome:
+    """Return what becomes of the objects.
+
+    Args:
+        now: RFC 3339 time of conditions that change.
+    """
+    return _World(loaded, options).settle(now)
+
+
+class _World:
+    """The objects, and the store that planning reads."""
+
+    def __init__(self, loaded: Sequence[Loaded], options: Options) -> None:
+        self._options = options
+        self._store = Store()
+        self._objects: dict[Id, dict[str, Any]] = {}
+        self._places: dict[Id, str] = {}
+        self._failures: dict[WorkloadKey, Refused] = {}
+        self._names = _names_by_namespace(loaded)
+        self._planner = Planner(self._store, options, self._resolve, self._env_names)
+        for item in loaded:
+            self._places[item.id] = item.place
+            self._put(item.id, item.obj)
+
+    def settle(self, now: str) -> Outcome:
+        for _ in range(ROUNDS):
+            changed = False
+            for view in sorted(self._store.gateways.values(), key=lambda view: view.age):
+                changed |= self._act(view)
+            if not changed:
+                break
+        problems: list[str] = []
+        notes: list[str] = []
+        for target in list(self._store.targets.values()):
+            status = target_status(target, self._resolve(target), now)
+            problems += self._report(_id(shapes.TARGET, target.key), status)
+        for gateway in list(self._store.gateways.values()):
+            if gateway.deleting:
+                continue
+            plan = self._planner.plan(gateway, self._failures)
+            id_ = _id(shapes.GATEWAY, gateway.key)
+            problems += self._report(id_, gateway_status(gateway, plan, now))
+            if not _suspended(gateway):
+                problems += self._blocked(id_, plan)
+            notes += self._notes(id_, plan)
+        return Outcome(tuple(self._objects.values()), tuple(problems), tuple(notes))
+
+    def _report(self, id_: Id, status: dict[str, Any]) -> list[str]:
+        """Store a status; return what its conditions complain about."""
+        self._objects[id_] = {**self._objects[id_], "status": status}
+        refused = [
+            item
+            for item in status["conditions"]
+            if item["type"] in ("Accepted", "ResolvedRefs") and item["status"] != "True"
+        ]
+        worst = [item for item in refused if item["status"] == "False"] or refused
+        return [
+            self._line(id_, f"{item['type']}={item['status']} ({item['reason']}): {item['message']}") for item in worst
+        ]
+
+    def _blocked(self, id_: Id, plan: GatewayPlan) -> list[str]:
+        sinks = [item for item in plan.sinks if item.state in ("Blocked", "Failed")]
+        return [self._line(id_, f"{item.state} ({item.reason}): {item.message}") for item in sinks]
+
+    def _notes(self, id_: Id, plan: GatewayPlan) -> list[str]:
+        found = [self._line(id_, text) for text in plan.advice]
+        for sink in plan.sinks:
+            container = None if sink.container is None else sink.workload.container(sink.container)
+            for entry in () if container is None else container.env_from:
+                for kind, field in ((shapes.CONFIG_MAP, "configMapRef"), (shapes.SECRET, "secretRef")):
+                    name = (entry.get(field) or {}).get("name")
+                    if name and _id(kind, (sink.workload.namespace, name)) not in self._objects:
+                        text = (
+                            f"takes variables from {kind[1]} {name} (envFrom), which is not among the files: "
+                            "whether it sets what would be written is not known"
+                        )
+                        found.append(self._line(_id(shapes.DEPLOYMENT, sink.workload.key[1:]), text))
+        return found
+
+    def _line(self, id_: Id, text: str) -> str:
+        return f"{self._places[id_]}: {label(id_)}: {' '.join(text.split())}"
+
+    def _act(self, view: Gateway) -> bool:
+        """Do what the operator does for one gateway; return whether anything changed."""
+        if view.deleting:
+            records = restorable(self._store, view.key)
+            for record in records:
+                self._restore(record)
+            return self._finalizer(view, wanted=False) or bool(records)
+        if _suspended(view):
+            return False
+        plan = self._planner.plan(view)
+        due = [item.write for item in plan.sinks if item.write is not None and item.write.due]
+        changed = bool(plan.restore)
+        for record in plan.restore:
+            self._restore(record)
+        for write in due:
+            try:
+                self._write(view, write)
+                changed = True
+            except Refused as refused:
+                self._failures[write.workload.key] = refused
+        restores = view.spec is not None and view.spec.deletion_policy == "Restore"
+        left = bool(self._store.records_of_owner(view.key))
+        return self._finalizer(view, wanted=restores and left) or changed
+
+    def _write(self, view: Gateway, write: Write) -> None:
+        if write.secret_stale:
+            self._write_secret(view, write)
+        if write.template_stale:
+            id_ = _id(shapes.DEPLOYMENT, write.workload.key[1:])
+            obj = self._objects[id_]
+            if write.previous is not None:
+                obj = withdrawn(obj, still_there(write.previous, write.workload))
+            self._put(id_, _next_generation(merged(obj, write.injection, write.secret)))
+
+    def _write_secret(self, view: Gateway, write: Write) -> None:
+        wanted = secret_object(view, write)
+        id_ = _id(shapes.SECRET, (write.workload.namespace, write.secret))
+        found = self._objects.get(id_)
+        if found is None:
+            self._places[id_] = self._places[_id(shapes.GATEWAY, view.key)]
+            self._put(id_, wanted)
+            return
+        if (found["metadata"].get("labels") or {}).get(MANAGED_BY_LABEL) != MANAGED_BY:
+            raise Refused(
+                Reason.SECRET_NAME_TAKEN,
+                f"Secret {write.workload.namespace}/{write.secret} exists and is not this operator's: rename or "
+                "delete it",
+            )
+        metadata = {**found["metadata"], **wanted["metadata"]}
+        for field in ("labels", "annotations"):
+            metadata[field] = {**(found["metadata"].get(field) or {}), **wanted["metadata"][field]}
+        others = {
+            key: text for key, text in (found.get("data") or {}).items() if key not in (HEADERS_KEY, CA_KEY, RECORD_KEY)
+        }
+        self._put(id_, {**found, "metadata": metadata, "data": {**others, **wanted["data"]}})
+
+    def _restore(self, record: Record) -> None:
+        id_ = _id(shapes.DEPLOYMENT, (record.namespace, record.workload[1]))
+        live = self._store.workloads.get((record.workload[0], record.namespace, record.workload[1]))
+        if live is not None and record.workload_uid in (None, live.uid):
+            self._put(id_, _next_generation(restored(self._objects[id_], record)))
+        self._store.drop_record((record.namespace, record.name))
+        del self._objects[_id(shapes.SECRET, (record.namespace, record.name))]
+
+    def _finalizer(self, view: Gateway, *, wanted: bool) -> bool:
+        if (meta.FINALIZER in view.finalizers) == wanted:
+            return False
+        id_ = _id(shapes.GATEWAY, view.key)
+        metadata = {key: value for key, value in self._objects[id_]["metadata"].items() if key != "finalizers"}
+        finalizers = [item for item in view.finalizers if item != meta.FINALIZER] + [meta.FINALIZER] * wanted
+        if finalizers:
+            metadata["finalizers"] = finalizers
+        self._put(id_, {**self._objects[id_], "metadata": metadata})
+        return True
+
+    def _put(self, id_: Id, obj: dict[str, Any]) -> None:
+        """Keep an object, and what planning sees of it."""
+        self._objects[id_] = obj
+        _, kind, namespace, name = id_
+        view = _as_created(obj)
+        match (obj["apiVersion"], kind):
+            case shapes.TARGET:
+                self._store.put_target(project_target(view))
+            case shapes.GATEWAY:
+                self._store.put_gateway(project_gateway(view))
+            case shapes.DEPLOYMENT:
+                self._store.put_workload(project_workload(view))
+            case shapes.NAMESPACE:
+                labels = obj["metadata"].get("labels") or {}
+                self._store.namespaces[name] = {**labels, "kubernetes.io/metadata.name": name}
+            case shapes.SECRET | shapes.CONFIG_MAP:
+                self._put_source(kind, namespace, name, obj)
+        # A namespace that is used exists, and the API server labels each with its name.
+        if namespace:
+            self._store.namespaces.setdefault(namespace, {"kubernetes.io/metadata.name": namespace})
+
+    def _put_source(self, kind: str, namespace: str, name: str, obj: dict[str, Any]) -> None:
+        if (obj["metadata"].get("labels") or {}).get(meta.ROLE_LABEL) == meta.ROLE_SOURCE:
+            self._store.sources[kind, namespace, name] = project_source(obj)
+            return
+        record = project_record(obj) if kind == "Secret" else None
+        if record is not None:
+            self._store.put_record(record)
+
+    def _resolve(self, target: Target) -> TargetResult:
+        hosted = None if target.spec is None else target.spec.self_hosted
+        service = None
+        if hosted is not None and hosted.service_ref is not None:
+            key = hosted.service_ref.namespace or target.namespace, hosted.service_ref.name
+            service = self._objects.get(_id(shapes.SERVICE, key))
+        return resolve(target, self._store, self._options, service)
+
+    def _env_names(self, workload: Workload) -> Mapping[tuple[str, str], frozenset[str] | None]:
+        return self._names.get(workload.namespace, {})
+
+
+def _names_by_namespace(loaded: Iterable[Loaded]) -> dict[str, dict[tuple[str, str], frozenset[str] | None]]:
+    """Return the names of the keys of all ConfigMaps and Secrets: what envFrom gives to containers."""
+    result: dict[str, dict[tuple[str, str], frozenset[str] | None]] = {}
+    for item in loaded:
+        group, kind, namespace, name = item.id
+        if group == "" and kind in ("ConfigMap", "Secret"):
+            fields = (item.obj.get(field) or () for field in ("data", "binaryData", "stringData"))
+            result.setdefault(namespace, {})[kind, name] = frozenset(key for field in fields for key in field)
+    return result
+
+
+def _id(kind: tuple[str, str], key: Key) -> Id:
+    return kind[0].rpartition("/")[0], kind[1], *key
+
+
+def _suspended(view: Gateway) -> bool:
+    return view.spec is not None and view.spec.suspend
+
+
+def _as_created(obj: dict[str, Any]) -> dict[str, Any]:
+    """Return the object with the generation that it gets when it is created, if it has none yet."""
+    return {**obj, "metadata": {"generation": 1, **obj["metadata"]}}
+
+
+def _next_generation(obj: dict[str, Any]) -> dict[str, Any]:
+    """Return the workload with the generation that a change of its spec leads to, if it has one."""
+    result = copy.copy(obj)
+    generation = result["metadata"].get("generation")
+    if generation is not None:
+        result["metadata"] = {**result["metadata"], "generation": generation + 1}
+    return result
