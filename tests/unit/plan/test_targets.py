@@ -152,7 +152,8 @@ BASE64_KEY = base64.b64encode(KEY.encode()).decode()
             None,
             Reason.SECRET_NOT_FOUND,
             "spec.credentials.ingest.secretRef: Secret shop/langsmith does not exist, or is not labelled for use by "
-            "this operator: create it, and run: kubectl label secret langsmith -n shop gatewaytelemetry.dev/role=source",
+            "this operator: create it, and run: kubectl label secret langsmith -n shop "
+            "gatewaytelemetry.dev/role=source",
         ),
         (secret({"other": KEY}), Reason.SECRET_KEY_MISSING, "has no key 'api-key' in its data: it has other"),
         (secret({}), Reason.SECRET_KEY_MISSING, "has no key 'api-key' in its data: it has none"),
