@@ -90,9 +90,10 @@ def _with_notes(text: str, notes: tuple[str, ...]) -> str:
     return ". ".join([text, *notes]) + "."
 
 
-def _refused(problem: EndpointProblem) -> Refused:
-    field_ = f"spec.{problem.field}: " if problem.field else ""
-    return Refused(Reason(problem.reason), f"{field_}{problem.message}")
+def _refused(problem: EndpointProblem, spec: LangSmithTargetSpec) -> Refused:
+    by_service = spec.self_hosted is not None and spec.self_hosted.service_ref is not None
+    field_ = problem.field or ("selfHosted.serviceRef" if by_service else "selfHosted.url")
+    return Refused(Reason(problem.reason), f"spec.{field_}: {problem.message}")
 
 
 def _accept(
@@ -122,7 +123,7 @@ def _accept(
             endpoints, target_namespace=target.namespace, cluster_domain=options.cluster_domain
         )
     except EndpointProblem as problem:
-        raise _refused(problem) from None
+        raise _refused(problem, spec) from None
     return endpoints, tuple(note.message for note in endpoints.advice)
 
 
