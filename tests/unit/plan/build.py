@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import copy
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,9 @@ from typing import Any
 from gateway_telemetry.api.conditions import Finding
 from gateway_telemetry.plan.checks import EnvFromKeys
 from gateway_telemetry.plan.gateways import GatewayPlan, Planner, SinkState, WorkloadKey, Write
-from gateway_telemetry.plan.injection import Injection, merged
+from gateway_telemetry.plan.injection import merged
 from gateway_telemetry.plan.options import Options
-from gateway_telemetry.plan.restore import still_there
+from gateway_telemetry.plan.restore import still_there, withdrawn
 from gateway_telemetry.plan.secret import secret_object
 from gateway_telemetry.plan.store import Store, project_gateway, project_target
 from gateway_telemetry.plan.targets import Refused, TargetResult, resolve
@@ -272,20 +271,8 @@ class World:
 
 def written(obj: Object, live: Workload, write: Write) -> Object:
     """Return the Deployment after a write: what was claimed and is not wanted goes, what is wanted comes."""
-    bare = obj if write.previous is None else without(obj, still_there(write.previous, live))
+    bare = obj if write.previous is None else withdrawn(obj, still_there(write.previous, live))
     return merged(bare, write.injection, write.secret)
-
-
-def without(obj: Object, gone: Injection) -> Object:
-    """Return the Deployment without the items of an injection."""
-    result = copy.deepcopy(obj)
-    pod = result["spec"]["template"]["spec"]
-    for item in pod["containers"]:
-        if item["name"] == gone.container:
-            item["env"] = [one for one in item.get("env", []) if one not in gone.env]
-            item["volumeMounts"] = [one for one in item.get("volumeMounts", []) if one not in gone.mounts]
-    pod["volumes"] = [one for one in pod.get("volumes", []) if one not in gone.volumes]
-    return result
 
 
 def finding(findings: tuple[Finding, ...], type_: str) -> Finding:
