@@ -101,8 +101,10 @@ def chosen_cluster(context: str | None, folder: Path) -> Iterator[ClusterAccess]
             control_plane.stop()
 
 
-def namespaces(kubectl: Kubectl) -> None:
+def namespaces(kubectl: Kubectl, kube: Kube) -> None:
     for name in (SYSTEM, NAMESPACE):
+        if (kube.get("namespace", None, name) or {}).get("metadata", {}).get("deletionTimestamp"):
+            kube.wait_gone("namespace", None, name, timeout=60)
         item = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
         kubectl("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump(item))
 
@@ -231,7 +233,7 @@ def demonstrate(context: str | None, folder: Path) -> None:
         tell.say(f"{access.context} at {access.server}")
 
         tell.step("installing the chart's objects")
-        namespaces(kubectl)
+        namespaces(kubectl, kube)
         chart = install(kubectl)
         tell.say("\n".join(f"{item['kind']} {item['metadata']['name']}" for item in chart))
 

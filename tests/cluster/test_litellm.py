@@ -143,7 +143,11 @@ def test_the_gateway_starts_and_serves_without_what_the_operator_wrote(
         assert kube.delete("secret", namespace, item["metadata"]["name"])
     with LiteLLM.of(kube, programmed, tmp_path) as proxy:
         assert proxy.chat("Are you there?") == "Hello from LiteLLM"
-        wait("its exporter has tried", lambda: "certificate" in proxy.log(), ARRIVAL_SECONDS)
+        wait(
+            "its exporter has tried",
+            lambda: "invalid path: /etc/gateway-telemetry/ca.crt" in proxy.log(),
+            ARRIVAL_SECONDS,
+        )
         assert proxy.chat("Still there?") == "Hello from LiteLLM"
     assert langsmith.store.requests("ingest") == []
 
