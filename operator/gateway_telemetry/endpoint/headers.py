@@ -21,6 +21,7 @@ PROJECT = "langsmith-project"
 WORKSPACE = "x-tenant-id"
 
 _KEY_PREFIXES = ("lsv2_", "ls__")
+_SHORTEST_KEY = 8
 _QUOTES = "\"'`"
 _DEFECTS = (
     (r"(?i)^\s*bearer\s", "begins with the word Bearer"),
@@ -109,12 +110,17 @@ def _malformed(what: str) -> EndpointProblem:
 
 
 def _twice_encoded(key: str) -> bool:
-    unpadded = key.rstrip("=")
-    try:
-        inner = base64.b64decode(unpadded + "=" * (-len(unpadded) % 4), validate=True)
-    except (binascii.Error, ValueError):
-        return False
-    return inner.strip(b" \t\r\n\"'").startswith(tuple(prefix.encode() for prefix in _KEY_PREFIXES))
+    """Tell whether a key appears when the text is decoded, once or more often."""
+    inner = key.encode("ascii")
+    while len(inner) >= _SHORTEST_KEY:
+        unpadded = inner.rstrip(b"=")
+        try:
+            inner = base64.b64decode(unpadded + b"=" * (-len(unpadded) % 4), validate=True).strip(b" \t\r\n\"'")
+        except (binascii.Error, ValueError):
+            return False
+        if inner.startswith(tuple(prefix.encode() for prefix in _KEY_PREFIXES)):
+            return True
+    return False
 
 
 def clean_project(name: str) -> tuple[str, tuple[Advice, ...]]:

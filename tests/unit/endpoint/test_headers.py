@@ -224,6 +224,12 @@ REFUSED_KEYS = [
     ("binary", SECRET + b"\xff\xfe", "KeyMalformed", "the key holds bytes that are not ASCII: store the bare key"),
     ("twice encoded", TWICE, "KeyDoubleEncoded", "the key was base64-encoded twice: encode it once, or use stringData"),
     (
+        "encoded three times",
+        base64.b64encode(TWICE),
+        "KeyDoubleEncoded",
+        "the key was base64-encoded twice: encode it once, or use stringData",
+    ),
+    (
         "twice encoded, newline in and out",
         base64.b64encode(SECRET + b"\n") + b"\n",
         "KeyDoubleEncoded",
