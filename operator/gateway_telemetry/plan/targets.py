@@ -196,10 +196,20 @@ def _key(
 
 
 def _value(source: Source, key: str, where: str, missing: Reason) -> bytes:
+    if _is_api_key(key):
+        raise Refused(
+            missing,
+            f"{where}: its field key holds an API key, which everybody who reads this object now knows: revoke it, put "
+            "a new one into the Secret, and write here under which key of the Secret's data it stands",
+        )
     if key not in source.data:
-        names = ", ".join(sorted(source.data)) or "none"
+        names = ", ".join(name for name in sorted(source.data) if not _is_api_key(name)) or "none"
         raise Refused(missing, f"{where} has no key {key!r} in its data: it has {names}")
     return source.data[key]
+
+
+def _is_api_key(text: str) -> bool:
+    return text.startswith(("lsv2_", "ls__"))
 
 
 def _ca(target: Target, reference: CaBundleRef, store: Store) -> str:

@@ -156,6 +156,7 @@ BASE64_KEY = base64.b64encode(KEY.encode()).decode()
             "gatewaytelemetry.dev/role=source",
         ),
         (secret({"other": KEY}), Reason.SECRET_KEY_MISSING, "has no key 'api-key' in its data: it has other"),
+        (secret({"lsv2_sk_marked4711": "x"}), Reason.SECRET_KEY_MISSING, "in its data: it has none"),
         (secret({}), Reason.SECRET_KEY_MISSING, "has no key 'api-key' in its data: it has none"),
         (secret({"api-key": ""}), Reason.KEY_EMPTY, "key api-key: the key is empty"),
         (secret({"api-key": " \n"}), Reason.KEY_EMPTY, "key api-key: the key is empty"),
@@ -201,6 +202,17 @@ def test_a_newline_after_the_key_is_ignored_and_remarked() -> None:
     assert result.resolved is not None
     assert result.resolved.key == KEY
     assert "a newline or space at the end of the key was ignored" in finding(result.findings, "ResolvedRefs").message
+
+
+def test_a_key_in_the_place_of_its_name_is_refused_and_not_told() -> None:
+    pasted = {"ingest": {"secretRef": {"name": "langsmith", "key": KEY}}}
+    status, reason, message = references(target(credentials=pasted), secret())
+    assert (status, reason) == ("False", Reason.SECRET_KEY_MISSING)
+    assert message == (
+        "spec.credentials.ingest.secretRef: Secret shop/langsmith: its field key holds an API key, which everybody who "
+        "reads this object now knows: revoke it, put a new one into the Secret, and write here under which key of the "
+        "Secret's data it stands"
+    )
 
 
 READ = {
