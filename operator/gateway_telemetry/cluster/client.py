@@ -26,8 +26,8 @@ CONNECTIONS = 32
 """Open connections at most; workers bound the requests in flight well below."""
 REQUEST_SECONDS = 30.0
 """Longest time for one request and its answer; the API server itself gives up after 60 s."""
-PAGE = 500
-"""Objects per page of a list, as client-go asks for."""
+PAGE = 200
+"""Objects per page of a list: a page is held twice, as text and decoded, and client-go's 500 is felt in memory."""
 
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"

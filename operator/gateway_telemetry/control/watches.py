@@ -12,6 +12,7 @@ from typing import Any
 
 import kopf
 
+from gateway_telemetry.cluster.client import PAGE
 from gateway_telemetry.cluster.config import Connection
 from gateway_telemetry.control.feed import Feed, Watched
 
@@ -61,7 +62,7 @@ def settings(watched: Sequence[Watched]) -> kopf.OperatorSettings:
     result.scanning.disabled = True
     result.posting.enabled = False
     result.persistence.diffbase_storage = _NoDiffBase()
-    result.watching.chunk_size = 500
+    result.watching.chunk_size = PAGE
     # The server ends streams after minutes by itself; the client's limit only catches those that it does not.
     result.watching.server_timeout = 300
     result.watching.client_timeout = 310

@@ -14,12 +14,12 @@ from typing import Any, Generic, TypeVar
 from pydantic import ValidationError
 
 from gateway_telemetry.api.gateway import GatewayTelemetrySpec
-from gateway_telemetry.api.meta import LabelSelector
+from gateway_telemetry.api.meta import GROUP, LabelSelector
 from gateway_telemetry.api.reasons import Reason
 from gateway_telemetry.api.rules import Model
 from gateway_telemetry.api.target import LangSmithTargetSpec
 from gateway_telemetry.endpoint import EndpointProblem, normalise_base_path, self_hosted
-from gateway_telemetry.plan.views import Key, Record, Source, Workload
+from gateway_telemetry.plan.views import Key, Record, Source, Workload, compact
 
 Spec = TypeVar("Spec", bound=Model)
 
@@ -98,9 +98,11 @@ def _project(obj: Mapping[str, Any], model: type[Spec]) -> Custom[Spec]:
     spec: Spec | None = None
     problem = ""
     try:
-        spec = model.model_validate(obj.get("spec") or {})
+        spec = model.model_validate(compact(obj.get("spec") or {}))
     except ValidationError as error:
         problem = describe(error)
+    # kubectl's last-applied-configuration is as large as the object.
+    kept = {key: text for key, text in (metadata.get("annotations") or {}).items() if key.startswith(f"{GROUP}/")}
     return Custom(
         namespace=metadata.get("namespace") or "default",
         name=metadata["name"],
@@ -109,10 +111,10 @@ def _project(obj: Mapping[str, Any], model: type[Spec]) -> Custom[Spec]:
         created=metadata.get("creationTimestamp") or "",
         deleting="deletionTimestamp" in metadata,
         finalizers=tuple(metadata.get("finalizers") or ()),
-        annotations=dict(metadata.get("annotations") or {}),
+        annotations=kept,
         spec=spec,
         problem=problem,
-        status=dict(obj.get("status") or {}),
+        status=compact(obj.get("status") or {}),
     )
 
 

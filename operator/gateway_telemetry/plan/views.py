@@ -10,6 +10,7 @@ import base64
 import binascii
 import hashlib
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,6 +25,20 @@ MANAGED_BY = "gateway-telemetry-operator"
 
 Key = tuple[str, str]
 """Namespace and name."""
+
+
+def compact(value: Any) -> Any:
+    """Return a JSON value whose strings are shared with equal ones.
+
+    Thousands of objects carry the same keys, reasons and messages; each decoded answer brings its own copies of them.
+    """
+    if isinstance(value, str):
+        return sys.intern(value)
+    if isinstance(value, Mapping):
+        return {sys.intern(key): compact(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [compact(item) for item in value]
+    return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,17 +153,17 @@ def project_workload(obj: Mapping[str, Any]) -> Workload:
         name=metadata["name"],
         uid=metadata.get("uid") or "",
         generation=metadata.get("generation") or 0,
-        labels=dict(metadata.get("labels") or {}),
+        labels=compact(metadata.get("labels") or {}),
         containers=tuple(
             Container(
                 name=item.get("name") or "",
-                env=tuple(item.get("env") or ()),
-                env_from=tuple(item.get("envFrom") or ()),
-                mounts=tuple(item.get("volumeMounts") or ()),
+                env=tuple(compact(item.get("env") or [])),
+                env_from=tuple(compact(item.get("envFrom") or [])),
+                mounts=tuple(compact(item.get("volumeMounts") or [])),
             )
             for item in pod.get("containers") or ()
         ),
-        volumes=tuple(pod.get("volumes") or ()),
+        volumes=tuple(compact(pod.get("volumes") or [])),
         config_hash=((template.get("metadata") or {}).get("annotations") or {}).get(meta.CONFIG_HASH_ANNOTATION),
         record=annotations.get(meta.RECORD_ANNOTATION),
         rollout=_rollout(spec, obj.get("status") or {}),
@@ -223,7 +238,7 @@ def project_record(obj: Mapping[str, Any]) -> Record | None:
         return None
     try:
         data = {key: base64.b64decode(text or "").decode() for key, text in (obj.get("data") or {}).items()}
-        record = json.loads(data.pop(RECORD_KEY))
+        record = compact(json.loads(data.pop(RECORD_KEY)))
         owner = (record["owner"]["namespace"], record["owner"]["name"])
         previous = record.get("previous")
         return Record(
