@@ -6,6 +6,7 @@ import base64
 import binascii
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -14,6 +15,8 @@ import yaml
 from gateway_telemetry.cli import shapes
 from gateway_telemetry.cli.scalars import scalar
 
+_LINE_ENDS = re.compile("[\r\x85\u2028\u2029\ufeff]")
+"""What YAML 1.1 folds like a line break, or drops, unless it is escaped."""
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
@@ -73,7 +76,9 @@ class _Dumper(yaml.SafeDumper):
 
 def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
     style = None
-    if "\n" in value:
+    if _LINE_ENDS.search(value):
+        style = '"'
+    elif "\n" in value:
         style = "|"
     elif not _is_plain(value):
         style = "'"

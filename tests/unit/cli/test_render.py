@@ -214,7 +214,7 @@ def test_keys_are_shown_when_asked_for() -> None:
 
 
 def test_masked_output_is_not_taken_for_input() -> None:
-    ran = render("-f", "-", stdin=render_objects(marked()[3:] + [objects.secret("shop")]).out)
+    ran = render("-f", "-", stdin=render_objects([*marked()[3:], objects.secret("shop")]).out)
     assert (ran.code, ran.out) == (2, "")
     assert "was masked by an earlier render: make that output with --show-secrets" in ran.err
 
@@ -249,7 +249,8 @@ def test_render_and_help_load_nothing_that_talks_to_a_cluster() -> None:
         "import sys\n"
         "from gateway_telemetry.cli import main\n"
         "try:\n    main(sys.argv[1:])\nexcept SystemExit as end:\n    assert end.code == 0, end.code\n"
-        "print(sorted({'kopf', 'aiohttp', 'kubernetes', 'httpx', 'opentelemetry'} & set(sys.modules)), file=sys.stderr)\n"
+        "loaded = {'kopf', 'aiohttp', 'kubernetes', 'httpx', 'opentelemetry'} & set(sys.modules)\n"
+        "print(sorted(loaded), file=sys.stderr)\n"
     )
     for args in (["render", "-f", str(EXAMPLES / "saas.yaml")], ["--help"]):
         done = subprocess.run(
