@@ -1,0 +1,81 @@
+"""Whatever stands in a field, ``render`` ends with 0, 1 or 2, says why, and prints nothing when it ends with 2."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.support import objects
+from tests.unit.cli.run import Object, render_objects
+
+NS = "shop"
+MARK = "marked4711"
+
+
+def whole() -> list[Object]:
+    """Return objects that a first run has written to, and more that planning reads."""
+    hosted = {"url": "https://langsmith.example.com", "basePath": "dev"}
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "frontend", "namespace": NS},
+        "spec": {"type": "ClusterIP", "selector": {"app": "x"}, "ports": [{"port": 443}]},
+    }
+    deployment = objects.deployment(NS, envFrom=[{"prefix": "X_", "configMapRef": {"name": "langsmith-ca"}}])
+    deployment["metadata"].update(generation=2, uid="u", annotations={"a": "b"})
+    deployment["status"] = {"observedGeneration": 2, "replicas": 1, "conditions": [{"type": "Progressing"}]}
+    found = [
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NS, "labels": {"a": "b"}}},
+        objects.secret(NS, key=f"lsv2_sk_{MARK}"),
+        objects.ca_bundle(NS, "no certificate"),
+        service,
+        objects.target(NS, selfHosted=hosted, allowedNamespaces={"from": "All"}),
+        objects.target(
+            NS, "in-cluster", selfHosted={"serviceRef": {"name": "frontend", "port": 443, "scheme": "https"}}
+        ),
+        objects.gateway(NS, resourceAttributes={"team": "payments"}),
+        deployment,
+    ]
+    ran = render_objects(found, "--show-secrets", "--allow-host", "*")
+    assert ran.code == 0, ran.err
+    return ran.objects()
+
+
+WHOLE = whole()
+
+
+def paths(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Return the paths of all values below a value."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [found for key, item in items for found in [(*path, key), *paths(item, (*path, key))]]
+
+
+PATHS = paths(WHOLE)
+VALUES: st.SearchStrategy[Any] = st.sampled_from(
+    [None, True, 0, -1, 1.5, 2**63, "", "x", " ", "a\nb", "sha256:01234567", [], [None], [[]], {}, {"a": None}, {"": 1}]
+)
+
+
+@settings(max_examples=250, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(PATHS), VALUES), min_size=1, max_size=2), st.booleans())
+def test_any_value_in_any_place(changes: list[tuple[tuple[Any, ...], Any]], removes: bool) -> None:
+    found = copy.deepcopy(WHOLE)
+    for path, value in changes:
+        owner: Any = found
+        try:
+            for part in path[:-1]:
+                owner = owner[part]
+            if removes:
+                del owner[path[-1]]
+            else:
+                owner[path[-1]] = value
+        except (KeyError, IndexError, TypeError):
+            continue  # the change before this one took the place away
+    ran = render_objects(found, "--allow-host", "*")
+    assert ran.code in (0, 1, 2)
+    assert bool(ran.out) is (ran.code != 2)
+    assert ran.code == 0 or ran.err
+    assert MARK not in ran.out + ran.err
