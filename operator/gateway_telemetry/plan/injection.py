@@ -49,18 +49,29 @@ class Injection:
 
         Raises:
             KeyError: a part is missing.
+            TypeError: a part is not what it should be.
         """
+        container, config_hash = value["container"], value["hash"]
+        if not isinstance(container, str) or not isinstance(config_hash, str):
+            raise TypeError
         return cls(
-            container=value["container"],
-            env=tuple(value["env"]),
-            mounts=tuple(value["mounts"]),
-            volumes=tuple(value["volumes"]),
-            config_hash=value["hash"],
+            container=container,
+            env=_items(value["env"], "name"),
+            mounts=_items(value["mounts"], "mountPath"),
+            volumes=_items(value["volumes"], "name"),
+            config_hash=config_hash,
         )
 
     def names(self) -> frozenset[str]:
         """Return the names of all variables."""
         return frozenset(item["name"] for item in self.env)
+
+
+def _items(value: Any, key: str) -> tuple[Item, ...]:
+    """Return list items that are told apart by a key."""
+    if not isinstance(value, list) or not all(isinstance(item, dict) and isinstance(item[key], str) for item in value):
+        raise TypeError
+    return tuple(value)
 
 
 def env_item(variable: EnvVar, secret: str) -> dict[str, Any]:

@@ -10,9 +10,9 @@ import json
 from typing import Any
 
 from gateway_telemetry.api import meta
-from gateway_telemetry.plan.gateways import Write
 from gateway_telemetry.plan.store import Gateway
 from gateway_telemetry.plan.views import MANAGED_BY, MANAGED_BY_LABEL, RECORD_KEY
+from gateway_telemetry.plan.writes import Write
 
 
 def secret_object(view: Gateway, write: Write) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from typing import Any
 from gateway_telemetry.api import meta
 from gateway_telemetry.api.conditions import MESSAGE_LIMIT, Finding, good, merge
 from gateway_telemetry.api.reasons import Reason
-from gateway_telemetry.plan.gateways import GatewayPlan, SinkState, by_trouble
+from gateway_telemetry.plan.gateways import GatewayPlan
+from gateway_telemetry.plan.sinks import SinkState, by_trouble
 from gateway_telemetry.plan.store import Custom, Gateway, Target
 from gateway_telemetry.plan.targets import TargetResult
 

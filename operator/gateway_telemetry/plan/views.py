@@ -232,26 +232,38 @@ def digest(files: Mapping[str, str]) -> str:
 
 
 def project_record(obj: Mapping[str, Any]) -> Record | None:
-    """Return the view of the operator's own Secret, or None if it is not one or cannot be read."""
+    """Return the view of the operator's own Secret, or None if it is not one or cannot be read.
+
+    Anybody who may write Secrets can make one that looks like ours: a record speaks for its own namespace only, and
+    what is not as the operator writes it counts as none.
+    """
     metadata = obj["metadata"]
     if (metadata.get("labels") or {}).get(MANAGED_BY_LABEL) != MANAGED_BY:
         return None
+    namespace = metadata.get("namespace") or "default"
     try:
         data = {key: base64.b64decode(text or "").decode() for key, text in (obj.get("data") or {}).items()}
         record = compact(json.loads(data.pop(RECORD_KEY)))
-        owner = (record["owner"]["namespace"], record["owner"]["name"])
-        previous = record.get("previous")
+        owner, workload, previous = record["owner"], record["workload"], record.get("previous")
+        if owner["namespace"] != namespace:
+            return None
         return Record(
-            namespace=metadata.get("namespace") or "default",
+            namespace=namespace,
             name=metadata["name"],
-            owner=owner,
-            owner_uid=record["owner"].get("uid"),
-            workload=(record["workload"]["kind"], record["workload"]["name"]),
-            workload_uid=record["workload"].get("uid"),
+            owner=(namespace, _text(owner["name"])),
+            owner_uid=None if owner.get("uid") is None else _text(owner["uid"]),
+            workload=(_text(workload["kind"]), _text(workload["name"])),
+            workload_uid=None if workload.get("uid") is None else _text(workload["uid"]),
             injection=Injection.from_json(record["injection"]),
             previous=Injection.from_json(previous) if previous else None,
             digest=digest(data),
             orphan=bool(record.get("orphan")),
         )
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, RecursionError):
         return None
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value

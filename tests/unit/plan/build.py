@@ -9,14 +9,16 @@ from typing import Any
 
 from gateway_telemetry.api.conditions import Finding
 from gateway_telemetry.plan.checks import EnvFromKeys
-from gateway_telemetry.plan.gateways import GatewayPlan, Planner, SinkState, WorkloadKey, Write
+from gateway_telemetry.plan.gateways import GatewayPlan, Planner, WorkloadKey
 from gateway_telemetry.plan.injection import merged
 from gateway_telemetry.plan.options import Options
 from gateway_telemetry.plan.restore import still_there, withdrawn
 from gateway_telemetry.plan.secret import secret_object
+from gateway_telemetry.plan.sinks import SinkState
 from gateway_telemetry.plan.store import Store, project_gateway, project_target
 from gateway_telemetry.plan.targets import Refused, TargetResult, resolve
 from gateway_telemetry.plan.views import Workload, project_record, project_source, project_workload
+from gateway_telemetry.plan.writes import Write
 
 NS = "shop"
 GOLDEN = Path(__file__).parent / "golden"

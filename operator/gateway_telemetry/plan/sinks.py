@@ -1,0 +1,58 @@
+"""How far each workload is, and what of that the condition Programmed tells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateway_telemetry.api.conditions import Finding, bad, good
+from gateway_telemetry.api.reasons import Reason
+from gateway_telemetry.plan.views import Workload
+from gateway_telemetry.plan.writes import Write
+
+
+@dataclass(frozen=True)
+class SinkState:
+    """One workload: what must be written and how far it is."""
+
+    workload: Workload
+    container: str | None
+    state: str
+    reason: Reason
+    message: str
+    write: Write | None = None
+
+
+def sink(
+    workload: Workload,
+    state: str,
+    reason: Reason,
+    message: str,
+    container: str | None = None,
+    write: Write | None = None,
+) -> SinkState:
+    """Return the state of one workload."""
+    return SinkState(workload, container, state, reason, message, write)
+
+
+def waiting(matched: list[Workload]) -> tuple[SinkState, ...]:
+    """Return the sinks of a gateway for which nothing new is written."""
+    return tuple(sink(item, "Pending", Reason.PENDING, "") for item in matched)
+
+
+_ORDER = ("Blocked", "Failed", "Pending", "RollingOut", "Programmed")
+
+
+def by_trouble(sinks: tuple[SinkState, ...]) -> list[SinkState]:
+    """Return the sinks, those with trouble first, then by kind and name."""
+    return sorted(sinks, key=lambda item: (_ORDER.index(item.state), item.workload.kind, item.workload.name))
+
+
+def programmed(sinks: tuple[SinkState, ...]) -> Finding:
+    """Return the condition Programmed: the worst sink decides, and is named."""
+    worst = by_trouble(sinks)[0]
+    if worst.state == "Programmed":
+        notes = sorted({item.message for item in sinks if item.message})
+        return good("Programmed", Reason.PROGRAMMED, ". ".join([f"{len(sinks)} of {len(sinks)} workloads", *notes]))
+    rest = sum(1 for item in sinks if item.state != "Programmed") - 1
+    more = f" (and {rest} more: see status.sinks)" if rest else ""
+    return bad("Programmed", worst.reason, f"{worst.message}{more}")

@@ -1,0 +1,113 @@
+"""What one workload must carry, what of it is ours already, and what is somebody else's."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from gateway_telemetry.plan.injection import Injection, covers, same_source
+from gateway_telemetry.plan.store import Gateway
+from gateway_telemetry.plan.views import Container, Record, Workload, digest
+
+
+@dataclass(frozen=True)
+class Write:
+    """What one workload must carry, and how it gets there.
+
+    Attributes:
+        files: data of the operator's Secret besides the record; holds the key.
+        previous: what stands there now and must be claimed first, because some of it goes away.
+        secret_stale: whether the Secret must be written (content, record or owner differ).
+        template_stale: whether the pod template must be written.
+    """
+
+    workload: Workload
+    injection: Injection
+    files: Mapping[str, str] = field(repr=False)
+    secret: str
+    record: Record | None
+    previous: Injection | None
+    secret_stale: bool
+    template_stale: bool
+
+    @property
+    def due(self) -> bool:
+        """Tell whether there is anything to write."""
+        return self.secret_stale or self.template_stale
+
+
+def secret_name(kind: str, name: str) -> str:
+    """Return the name of the operator's Secret beside a workload: stable, and at most 253 characters."""
+    full = f"gateway-telemetry-{kind.lower()}-{name}"
+    if len(full) <= 253:
+        return full
+    return f"{full[:240].rstrip('-.')}-{hashlib.sha256(full.encode()).hexdigest()[:12]}"
+
+
+def written(record: Record | None) -> tuple[Injection, ...]:
+    """Return all that a record remembers to have been written, the newest first."""
+    if record is None:
+        return ()
+    return tuple(item for item in (record.injection, record.previous) if item is not None)
+
+
+def foreign(container: Container, mine: tuple[Injection, ...]) -> Container:
+    """Return the container without what this operator wrote there; what differs from it is somebody else's."""
+    env = [item for one in mine if one.container == container.name for item in one.env]
+    mounts = [item for one in mine if one.container == container.name for item in one.mounts]
+    return Container(
+        name=container.name,
+        env=tuple(item for item in container.env if not any(same_source(item, other) for other in env)),
+        env_from=container.env_from,
+        mounts=tuple(item for item in container.mounts if not any(covers(item, other) for other in mounts)),
+    )
+
+
+def foreign_volumes(workload: Workload, mine: tuple[Injection, ...]) -> tuple[Mapping[str, Any], ...]:
+    """Return the volumes of the pod template without those that this operator wrote."""
+    ours = [item for one in mine for item in one.volumes]
+    return tuple(item for item in workload.volumes if not any(covers(item, other) for other in ours))
+
+
+def write_for(
+    view: Gateway, workload: Workload, injection: Injection, files: Mapping[str, str], name: str, record: Record | None
+) -> Write:
+    """Return the write that makes a workload carry an injection; nothing is due where all of it stands there.
+
+    Args:
+        files: data of the operator's Secret besides the record.
+        name: name of that Secret.
+        record: what that Secret remembers, None if there is none.
+    """
+    live = workload.container(injection.container)
+    assert live is not None
+    standing = (
+        workload.config_hash == injection.config_hash
+        and workload.record == name
+        and _all_there(live.env, injection.env)
+        and _all_there(live.mounts, injection.mounts)
+        and _all_there(workload.volumes, injection.volumes)
+    )
+    previous = None
+    if record is not None and record.injection != injection:
+        # A change that was remembered and never written leaves the set before it in place.
+        older = record.previous is not None and workload.config_hash == record.previous.config_hash
+        previous = record.previous if older else record.injection
+    elif record is not None and not standing:
+        previous = record.previous
+    secret_stale = (
+        record is None
+        or record.injection != injection
+        or record.digest != digest(files)
+        or record.owner != view.key
+        or (view.uid != "" and record.owner_uid != view.uid)
+        or (workload.uid != "" and record.workload_uid != workload.uid)
+        or record.orphan != (view.spec is not None and view.spec.deletion_policy == "Orphan")
+    )
+    return Write(workload, injection, files, name, record, previous, secret_stale, template_stale=not standing)
+
+
+def _all_there(live: tuple[Mapping[str, object], ...], wanted: tuple[Mapping[str, object], ...]) -> bool:
+    return all(any(covers(item, want) for item in live) for want in wanted)
