@@ -160,7 +160,7 @@ class _Custom(_Shape):
     api_version: str
     kind: str
     metadata: _KnownMetadata
-    spec: Any = None
+    spec: dict[str, Any] | None = None
     status: dict[str, Any] | None = None
 
 

@@ -245,7 +245,7 @@ def project_record(obj: Mapping[str, Any]) -> Record | None:
         data = {key: base64.b64decode(text or "").decode() for key, text in (obj.get("data") or {}).items()}
         record = compact(json.loads(data.pop(RECORD_KEY)))
         owner, workload, previous = record["owner"], record["workload"], record.get("previous")
-        if owner["namespace"] != namespace:
+        if owner["namespace"] != namespace or workload["kind"] != "Deployment":
             return None
         return Record(
             namespace=namespace,

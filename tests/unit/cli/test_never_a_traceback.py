@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import copy
+import json
 from typing import Any
 
 from hypothesis import given, settings
@@ -59,23 +61,45 @@ VALUES: st.SearchStrategy[Any] = st.sampled_from(
 )
 
 
-@settings(max_examples=250, deadline=None)
-@given(st.lists(st.tuples(st.sampled_from(PATHS), VALUES), min_size=1, max_size=2), st.booleans())
-def test_any_value_in_any_place(changes: list[tuple[tuple[Any, ...], Any]], removes: bool) -> None:
-    found = copy.deepcopy(WHOLE)
-    for path, value in changes:
-        owner: Any = found
+def changed(value: Any, changes: list[tuple[tuple[Any, ...], Any]], *, removes: bool) -> Any:
+    """Return a copy with other values in some places, or without them."""
+    result = copy.deepcopy(value)
+    for path, new in changes:
+        owner = result
         try:
             for part in path[:-1]:
                 owner = owner[part]
             if removes:
                 del owner[path[-1]]
             else:
-                owner[path[-1]] = value
+                owner[path[-1]] = new
         except (KeyError, IndexError, TypeError):
             continue  # the change before this one took the place away
+    return result
+
+
+def check(found: list[Object]) -> None:
     ran = render_objects(found, "--allow-host", "*")
     assert ran.code in (0, 1, 2)
     assert bool(ran.out) is (ran.code != 2)
     assert ran.code == 0 or ran.err
     assert MARK not in ran.out + ran.err
+
+
+@settings(max_examples=250, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(PATHS), VALUES), min_size=1, max_size=2), st.booleans())
+def test_any_value_in_any_place(changes: list[tuple[tuple[Any, ...], Any]], removes: bool) -> None:
+    check(changed(WHOLE, changes, removes=removes))
+
+
+(OWN,) = [index for index, obj in enumerate(WHOLE) if "record.json" in obj.get("data", {})]
+RECORD = json.loads(base64.b64decode(WHOLE[OWN]["data"]["record.json"]))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.sampled_from(paths(RECORD)), VALUES, st.booleans())
+def test_any_value_in_the_record_of_an_earlier_write(path: tuple[Any, ...], value: Any, removes: bool) -> None:
+    record = changed(RECORD, [(path, value)], removes=removes)
+    found = copy.deepcopy(WHOLE)
+    found[OWN]["data"]["record.json"] = base64.b64encode(json.dumps(record).encode()).decode()
+    check(found)

@@ -143,6 +143,8 @@ def test_an_unknown_kind_of_our_group_is_refused(api_version: str, kind: str) ->
 FIELDS: list[tuple[str, str, Any, str]] = [
     ("LangSmithTarget", "spec.regoin", "eu", "spec.regoin: is not a field of this kind"),
     ("LangSmithTarget", "spec.saas.zone", "eu", "spec.saas.zone: is not a field of this kind"),
+    ("LangSmithTarget", "spec", True, "spec: must be a mapping"),
+    ("GatewayTelemetry", "spec", [], "spec: must be a mapping"),
     ("LangSmithTarget", "specs", {}, "specs: is not a field of this kind"),
     ("LangSmithTarget", "metadata.label", {}, "metadata.label: is not a field of this kind"),
     ("LangSmithTarget", "metadata.labels", {"a": 1}, "metadata.labels.a: must be a string: put it in quotes"),

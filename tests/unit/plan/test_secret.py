@@ -10,7 +10,7 @@ import pytest
 
 from gateway_telemetry.plan.injection import Injection
 from gateway_telemetry.plan.secret import secret_object
-from gateway_telemetry.plan.views import digest, project_record
+from gateway_telemetry.plan.views import Record, digest, project_record
 from tests.unit.plan.build import CA_PEM, KEY, MARK, config_map, deployment, gateway, hosted, one_gateway, only_write
 
 
@@ -89,3 +89,43 @@ def test_an_equal_write_makes_an_equal_secret() -> None:
     assert secret_object(one.store.gateways["shop", "checkout"], only_write(one.plan())) == secret_object(
         other.store.gateways["shop", "checkout"], only_write(other.plan())
     )
+
+
+def forged(**changes: object) -> Record | None:
+    world = one_gateway()
+    obj = secret_object(world.store.gateways["shop", "checkout"], only_write(world.plan()))
+    record = json.loads(base64.b64decode(obj["data"]["record.json"])) | changes
+    obj["data"]["record.json"] = base64.b64encode(json.dumps(record).encode()).decode()
+    return project_record(obj)
+
+
+def test_a_record_speaks_for_its_own_namespace_only() -> None:
+    assert forged() is not None
+    assert forged(owner={"namespace": "other", "name": "checkout"}) is None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"owner": "shop/checkout"},
+        {"owner": {"namespace": "shop", "name": 1}},
+        {"workload": {"kind": "Node", "name": "litellm"}},
+        {"workload": {"kind": [], "name": "litellm"}},
+        {"workload": {"kind": "Deployment", "name": None}},
+        {"injection": []},
+        {"injection": {"container": "a", "env": [{}], "mounts": [], "volumes": [], "hash": "0"}},
+        {"injection": {"container": "a", "env": {}, "mounts": [], "volumes": [], "hash": "0"}},
+        {"injection": {"container": "a", "env": [], "mounts": ["x"], "volumes": [], "hash": "0"}},
+        {"previous": "x"},
+    ],
+    ids=str,
+)
+def test_a_secret_that_only_looks_like_ours_is_no_record(changes: dict[str, object]) -> None:
+    assert forged(**changes) is None
+
+
+def test_endless_nesting_is_no_record() -> None:
+    world = one_gateway()
+    obj = secret_object(world.store.gateways["shop", "checkout"], only_write(world.plan()))
+    obj["data"]["record.json"] = base64.b64encode(b"[" * 100_000).decode()
+    assert project_record(obj) is None
