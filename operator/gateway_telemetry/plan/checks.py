@@ -125,7 +125,8 @@ def check_container(
                 Reason.ENV_CONFLICT,
                 f"{place} already sets {name}: remove it from the manifest or chart that sets it; nothing was written",
             )
-        if name not in live and name in from_:
+        # What stands on the container itself goes before envFrom, so ours is not in danger once it is there.
+        if name not in counts and name in from_:
             raise Refused(
                 Reason.ENV_CONFLICT,
                 f"{place} already gets {name} from {from_[name]} (envFrom): remove it there; nothing was written",

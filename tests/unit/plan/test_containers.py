@@ -229,6 +229,19 @@ def test_a_name_from_env_from_is_a_conflict_that_names_its_object(entry: Object,
     )
 
 
+def test_what_was_written_is_not_in_danger_from_env_from() -> None:
+    world = one_gateway(workload=deployment(containers=[container(envFrom=[{"configMapRef": {"name": "settings"}}])]))
+    world.carry_out()
+    world.env_from = {CONFIG: frozenset({TRACES_ENDPOINT})}
+    assert only_sink(world.plan()).state == "Programmed"
+    world.store.drop_record(("shop", "gateway-telemetry-deployment-litellm"))
+    assert only_sink(world.plan()).state == "Pending"
+
+
+def test_an_item_without_a_name_is_passed_over() -> None:
+    assert sink_of({"value": "x"}).state == "Pending"
+
+
 def test_a_prefix_keeps_names_apart() -> None:
     entry = {"configMapRef": {"name": "settings"}, "prefix": "APP_"}
     assert with_env_from([entry], {CONFIG: frozenset({TRACES_ENDPOINT})}).state == "Pending"
