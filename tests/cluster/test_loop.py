@@ -122,9 +122,10 @@ def test_deletion_puts_the_deployment_back(operator: OperatorProcess, kube: Kube
     assert kube.get("secret", namespace, COPY) is None
 
 
-def _observed(deployment: Object | None) -> Object | None:
-    status = (deployment or {}).get("status") or {}
-    return deployment if status.get("observedGeneration") else None
+def _observed(deployment: Object | None) -> Object:
+    """Return the Deployment once its controller has seen it; an empty object before that."""
+    found = deployment or {}
+    return found if (found.get("status") or {}).get("observedGeneration") else {}
 
 
 def _without_revision(annotations: dict[str, str]) -> dict[str, str]:

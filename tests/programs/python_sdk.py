@@ -1,7 +1,7 @@
 """A program as users write it: an OpenTelemetry SDK that is configured by its environment alone.
 
-Run as a file in the pod of a Deployment. Writes one trace with a prompt, prints the id of its root span, and exits 1 when
-the export failed.
+Run as a file in the pod of a Deployment. Writes one trace with a prompt, prints the id of its root span, and exits 1
+when the export failed.
 """
 
 from __future__ import annotations
