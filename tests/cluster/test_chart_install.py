@@ -14,10 +14,21 @@ import yaml
 from hack import crdgen
 
 from tests.cluster.test_chart import FULL
-from tests.support import api_cases
-from tests.support.cluster import ClusterAccess, Kubectl, available, make_namespace, own_cluster
-from tests.support.helm import CHART, RELEASE, VERSIONS, Helm, Object, of_kind, rendered, service_account_kubeconfig
-from tests.support.kube import Kube, KubeError
+from tests.support import api_cases, objects
+from tests.support.cluster import ClusterAccess, Kubectl, available, install_crds, make_namespace, own_cluster
+from tests.support.helm import (
+    CHART,
+    RELEASE,
+    VERSIONS,
+    Helm,
+    Object,
+    of_kind,
+    operator_process_spec,
+    rendered,
+    service_account_kubeconfig,
+)
+from tests.support.kube import Kube, KubeError, same
+from tests.support.operator import OperatorProcess
 
 CRDS = {kind.plural: crdgen.crd(kind) for kind in crdgen.KINDS}
 RESTRICTED = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn", "audit")}
@@ -129,6 +140,61 @@ def test_a_typo_is_refused_before_anything_is_written(empty: tuple[Helm, Kube]) 
     assert kube.list("deployment", namespace) == []
 
 
+def test_crds_of_somebody_else_are_taken_over_only_when_asked(empty: tuple[Helm, Kube]) -> None:
+    helm, kube = empty
+    install_crds(kube)
+    namespace = make_namespace(kube)
+    done = helm("install", RELEASE, str(CHART), "--namespace", namespace, code=1)
+    assert "invalid ownership metadata" in done.stderr
+    helm("install", RELEASE, str(CHART), "--namespace", namespace, "--take-ownership")
+    crd = kube.get("crd", None, "langsmithtargets.gatewaytelemetry.dev")
+    assert crd is not None
+    assert crd["metadata"]["annotations"]["meta.helm.sh/release-namespace"] == namespace
+    assert crd["spec"] == CRDS["langsmithtargets"]["spec"]
+    helm("uninstall", RELEASE, "--namespace", namespace, "--wait")
+
+
+@pytest.mark.parametrize("everywhere", [True, False], ids=["all-namespaces", "named-namespaces"])
+def test_the_rights_are_enough_for_a_whole_life(empty: tuple[Helm, Kube], tmp_path: Path, everywhere: bool) -> None:
+    """Elected, written, followed, restored, and given back, with arguments and token of the installed release."""
+    helm, kube = empty
+    home, team = make_namespace(kube, "home"), make_namespace(kube, "team")
+    install_crds(kube)
+    values = {"crds": {"enabled": False}} | ({} if everywhere else {"watchNamespaces": [team]})
+    flags = ("--namespace", home, "--wait", "--values", "-")
+    helm("install", RELEASE, str(CHART), *flags, stdin=yaml.safe_dump(values))
+    manifest = [item for item in yaml.safe_load_all(helm("get", "manifest", RELEASE, "-n", home).stdout) if item]
+    args, env = operator_process_spec(manifest)
+    args = [item for item in args[1:] if not item.startswith(("--health-address", "--metrics-address"))]
+    assert helm.kubeconfig is not None
+    account = service_account_kubeconfig(ClusterAccess(helm.kubeconfig), home, "gateway-telemetry-operator", tmp_path)
+    before = kube.create(objects.deployment(team))
+    with OperatorProcess(account, tmp_path, *args, env={**env, "POD_NAMESPACE": home}) as process:
+        lease = kube.get("lease", home, "gateway-telemetry-operator")
+        assert lease is not None
+        assert lease["spec"]["holderIdentity"].startswith("gateway-telemetry-operator-host_")
+        for item in (objects.secret(team), objects.target(team), objects.gateway(team)):
+            kube.create(item)
+        kube.wait_condition("gatewaytelemetry", team, "gateway", "Ready", timeout=60)
+        kube.merge_patch("lst", team, "prod", {"spec": {"project": "moved"}})
+        kube.wait(
+            "the new project is in status",
+            lambda: (kube.get("gt", team, "gateway") or {})["status"]["traces"]["project"] == "moved",
+        )
+        kube.delete("gatewaytelemetry", team, "gateway")
+        kube.wait_gone("gatewaytelemetry", team, "gateway")
+        same(["langsmith"], lambda: [item["metadata"]["name"] for item in kube.list("secret", team)], "copies are gone")
+        after = kube.get("deployment", team, "gateway")
+        assert after is not None
+        assert after["spec"] == before["spec"]
+        assert process.stop() == 0
+        assert "forbidden" not in process.log().lower()
+    released = kube.get("lease", home, "gateway-telemetry-operator")
+    assert released is not None
+    assert not released["spec"].get("holderIdentity")
+    helm("uninstall", RELEASE, "--namespace", home, "--wait")
+
+
 def clean_up(kubectl: Kubectl, text: str) -> None:
     """Delete what a test applied, but for what the session shares."""
     items = [item for item in yaml.safe_load_all(text) if item and item["kind"] != "CustomResourceDefinition"]
@@ -170,11 +236,11 @@ def test_the_pod_meets_the_restricted_standard(
     kube: Kube, new_namespace: MakeNamespace, values: dict[str, Any]
 ) -> None:
     namespace = new_namespace(labels=RESTRICTED)
-    objects = rendered(values, namespace=namespace)
+    chart = rendered(values, namespace=namespace)
     for kind in ("ServiceAccount", "Deployment"):
-        for item in of_kind(objects, kind):
+        for item in of_kind(chart, kind):
             kube.create(item)
-    (deployment,) = of_kind(objects, "Deployment")
+    (deployment,) = of_kind(chart, "Deployment")
     wanted: int = deployment["spec"]["replicas"]
 
     def pods() -> bool:
@@ -220,8 +286,8 @@ def allowed(access: ClusterAccess, kube: Kube, namespace: str, folder: Path, rig
 
 
 def install_rbac(kube: Kube, namespace: str, values: Mapping[str, Any]) -> list[Object]:
-    objects = rendered({**values, "crds": {"enabled": False}}, namespace=namespace)
-    made = [item for item in objects if item["kind"] != "Deployment"]
+    chart = rendered({**values, "crds": {"enabled": False}}, namespace=namespace)
+    made = [item for item in chart if item["kind"] != "Deployment"]
     for item in made:
         kube.create(item)
     return made
