@@ -67,6 +67,8 @@ def render(
     """
     if sources.count("-") > 1:
         raise click.UsageError("-f -: standard input can be read only once")
+    if "" in sources:
+        raise click.UsageError("-f: the name of a file or directory is empty")
     try:
         TypeAdapter(NamespaceName).validate_python(namespace)
         hosts = HostPolicy(allowed, insecure_allow_loopback)

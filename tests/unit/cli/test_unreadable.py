@@ -206,6 +206,7 @@ def test_all_problems_of_all_files_are_told_at_once(tmp_path: Path) -> None:
 USAGE: list[tuple[list[str], str]] = [
     ([], "Missing option '-f' / '--filename'"),
     (["-f", "-", "-f", "-"], "standard input can be read only once"),
+    (["-f", ""], "the name of a file or directory is empty"),
     (["-f", "-", "-o", "xml"], "'xml' is not one of 'yaml', 'json'"),
     (["-f", "-", "-n", "A b"], "--namespace: 'A b' is not the name of a namespace"),
     (["-f", "-", "--allow-host", "https://x"], "--allow-host: "),
