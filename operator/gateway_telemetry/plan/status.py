@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gateway_telemetry.api import meta
-from gateway_telemetry.api.conditions import MESSAGE_LIMIT, Finding, good, merge
+from gateway_telemetry.api.conditions import Finding, bounded, good, merge
 from gateway_telemetry.api.reasons import Reason
 from gateway_telemetry.plan.gateways import GatewayPlan
 from gateway_telemetry.plan.sinks import SinkState, by_trouble
@@ -84,8 +84,7 @@ def _sink(item: SinkState) -> dict[str, Any]:
     if item.container is not None:
         sink["container"] = item.container
     if item.message:
-        text = item.message
-        sink["message"] = text if len(text) <= MESSAGE_LIMIT else text[: MESSAGE_LIMIT - 1] + "…"
+        sink["message"] = bounded(item.message)
     return sink
 
 
