@@ -142,10 +142,25 @@ def test_what_an_earlier_object_of_the_same_name_left_on_purpose_is_left_alone()
     assert world.plan().restore == ()
 
 
+def test_a_takeover_between_objects_of_files_is_one_between_names() -> None:
+    world = rivals(*(without_uid(gateway(name, created=age)) for name, age in (("old", FIRST), ("young", SECOND))))
+    world.carry_out("old")
+    world.store.drop_gateway((NS, "old"))
+    write = only_write(world.plan("young"))
+    assert write.secret_stale
+    world.carry_out("young")
+    assert not only_write(world.plan("young")).due
+
+
+def without_uid(obj: Object) -> Object:
+    del obj["metadata"]["uid"]
+    return obj
+
+
 def test_an_object_made_anew_takes_over_what_its_predecessor_left() -> None:
     world = rivals(gateway(deletionPolicy="Orphan"))
     world.carry_out()
-    again = gateway()
+    again = gateway(deletionPolicy="Orphan")
     again["metadata"]["uid"] = "made-anew"
     world.put(again)
     write = only_write(world.plan())

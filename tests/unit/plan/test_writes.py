@@ -55,7 +55,14 @@ def standing(world: World) -> Write:
     """Return the write of a world in which nothing is due."""
     write = only_write(world.plan())
     assert not write.due
+    assert write.previous is None
     return write
+
+
+def due(write: Write) -> tuple[bool, bool]:
+    """Return whether the Secret and whether the template must be written; at least one of them."""
+    assert write.due
+    return write.secret_stale, write.template_stale
 
 
 def test_the_first_write_is_the_secret_and_the_template() -> None:
@@ -87,7 +94,7 @@ def test_live_values_equal_to_ours_without_a_record_are_adopted_without_a_restar
     before = standing(world).injection
     world.store.drop_record((NS, RECORD_NAME))
     write = only_write(world.plan())
-    assert (write.secret_stale, write.template_stale) == (True, False)
+    assert due(write) == (True, False)
     assert write.injection == before
 
 
@@ -97,7 +104,14 @@ def test_values_that_somebody_wrote_before_us_are_adopted() -> None:
     workload = deployment(containers=[container(env=[dict(item) for item in injection.env])])
     write = only_write(one_gateway(workload=workload).plan())
     assert write.injection == injection
-    assert (write.secret_stale, write.template_stale) == (True, True)
+    assert due(write) == (True, True)
+
+
+def test_a_mount_and_a_volume_equal_to_ours_are_adopted_as_well() -> None:
+    world = with_ca()
+    world.carry_out()
+    world.store.drop_record((NS, RECORD_NAME))
+    assert due(only_write(world.plan())) == (True, False)
 
 
 def test_a_changed_value_without_a_record_is_somebody_else_s() -> None:
@@ -126,13 +140,23 @@ def test_an_edit_is_one_write_and_remembers_what_stands_there(name: str) -> None
     for obj in changed:
         world.put(obj)
     write = only_write(world.plan())
-    assert (write.secret_stale, write.template_stale) == (True, True)
+    assert due(write) == (True, True)
     assert write.previous == old
     assert write.injection.config_hash != old.config_hash
     assert old.names() - write.injection.names() == dropped
     world.carry_out()
     standing(world)
     assert {item["name"] for item in live_env(world)} == write.injection.names()
+
+
+def test_each_edit_claims_what_the_one_before_it_wrote() -> None:
+    world = one_gateway()
+    for project in ("a", "b", "c"):
+        world.put(gateway(project=project))
+        world.carry_out()
+    old = standing(world).injection
+    world.put(gateway(project="d"))
+    assert only_write(world.plan()).previous == old
 
 
 def test_a_source_that_changes_its_metadata_only_changes_nothing() -> None:
@@ -217,6 +241,15 @@ def test_a_container_that_moves_takes_its_settings_along() -> None:
     assert {item["name"] for item in second["env"]} == write.injection.names()
 
 
+def test_what_equals_ours_in_another_container_is_somebody_else_s() -> None:
+    theirs = env(OTEL_EXPORTER_OTLP_TRACES_ENDPOINT="https://eu.api.smith.langchain.com/otel/v1/traces")
+    world = one_gateway(workload=deployment(containers=[container("litellm"), container("app", env=theirs)]))
+    world.carry_out()
+    world.put(target(saas={"region": "us"}))
+    world.put(gateway(container="app"))
+    assert only_sink(world.plan()).reason is Reason.ENV_CONFLICT
+
+
 def test_after_a_crash_between_secret_and_template_the_old_set_is_still_claimed() -> None:
     world = one_gateway()
     world.carry_out()
@@ -224,7 +257,7 @@ def test_after_a_crash_between_secret_and_template_the_old_set_is_still_claimed(
     world.put(gateway(project="payments"))
     world.carry_out(template=False)
     write = only_write(world.plan())
-    assert (write.secret_stale, write.template_stale) == (False, True)
+    assert due(write) == (False, True)
     assert write.previous == old
 
 
@@ -248,7 +281,7 @@ def test_an_edit_taken_back_before_the_template_was_written_is_no_rollout() -> N
     world.carry_out(template=False)
     world.put(gateway())
     write = only_write(world.plan())
-    assert (write.secret_stale, write.template_stale) == (True, False)
+    assert due(write) == (True, False)
 
 
 def edited(obj: Object, **pod: Any) -> Object:
@@ -282,8 +315,28 @@ def test_a_variable_of_ours_that_somebody_removed_is_written_again() -> None:
     before = standing(world).injection
     world.put(edited(live(world), containers=[container(env=live_env(world)[1:])]))
     write = only_write(world.plan())
-    assert (write.secret_stale, write.template_stale) == (False, True)
+    assert due(write) == (False, True)
     assert write.injection == before
+    assert write.previous is None
+
+
+@pytest.mark.parametrize("part", ["record", "hash", "mount", "volume"])
+def test_any_other_part_of_ours_that_somebody_removed_is_written_again(part: str) -> None:
+    world = with_ca()
+    world.carry_out()
+    changed = copy.deepcopy(live(world))
+    template = changed["spec"]["template"]
+    match part:
+        case "record":
+            del changed["metadata"]["annotations"]
+        case "hash":
+            del template["metadata"]["annotations"]
+        case "mount":
+            del template["spec"]["containers"][0]["volumeMounts"]
+        case "volume":
+            del template["spec"]["volumes"]
+    world.put(changed)
+    assert due(only_write(world.plan())) == (False, True)
 
 
 def test_an_apply_that_removed_all_of_ours_is_undone() -> None:
@@ -291,7 +344,7 @@ def test_an_apply_that_removed_all_of_ours_is_undone() -> None:
     world.carry_out()
     world.put(deployment())
     write = only_write(world.plan())
-    assert (write.secret_stale, write.template_stale) == (False, True)
+    assert due(write) == (False, True)
 
 
 def test_a_restart_by_the_user_is_left_alone() -> None:
@@ -316,7 +369,7 @@ def test_a_workload_made_anew_under_its_name_is_written_again() -> None:
     world.carry_out()
     world.put(deployment(uid="another-uid"))
     write = only_write(world.plan())
-    assert (write.secret_stale, write.template_stale) == (True, True)
+    assert due(write) == (True, True)
 
 
 def test_another_content_of_the_copy_is_written_over_and_restarts_nothing() -> None:
@@ -326,7 +379,7 @@ def test_another_content_of_the_copy_is_written_over_and_restarts_nothing() -> N
     changed["data"]["otlp-headers"] = "eC1hcGkta2V5PW90aGVy"
     world.put(changed)
     write = only_write(world.plan())
-    assert (write.secret_stale, write.template_stale) == (True, False)
+    assert due(write) == (True, False)
 
 
 def test_a_changed_deletion_policy_is_remembered_and_restarts_nothing() -> None:
@@ -334,7 +387,7 @@ def test_a_changed_deletion_policy_is_remembered_and_restarts_nothing() -> None:
     world.carry_out()
     world.put(gateway(deletionPolicy="Orphan"))
     write = only_write(world.plan())
-    assert (write.secret_stale, write.template_stale) == (True, False)
+    assert due(write) == (True, False)
 
 
 def test_the_kubelet_expands_nothing_in_what_is_written() -> None:
