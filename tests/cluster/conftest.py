@@ -22,6 +22,7 @@ from tests.support.cluster import (
     named_cluster,
     own_cluster,
 )
+from tests.support.helm import VERSIONS, Helm
 from tests.support.kube import Kube
 
 HERE = Path(__file__).parent
@@ -98,8 +99,15 @@ def private_cluster(tmp_path: Path) -> Iterator[ClusterAccess]:
         yield access
 
 
-@pytest.fixture(scope="module")
-def module_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterAccess]:
-    """A cluster of one test module, without the CRDs."""
-    with own_cluster(tmp_path_factory.mktemp("module"), "module") as access:
-        yield access
+@pytest.fixture(params=VERSIONS)
+def helm(request: pytest.FixtureRequest, tmp_path: Path) -> Helm:
+    """Each of the two helms, without a cluster."""
+    return Helm(request.param, tmp_path)
+
+
+@pytest.fixture(scope="module", params=VERSIONS)
+def empty(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Helm, Kube]]:
+    """One of the two helms, and a cluster of the test module to install into, at first without the CRDs."""
+    folder = tmp_path_factory.mktemp(request.param)
+    with own_cluster(folder, request.param) as access, Kube(access) as kube:
+        yield Helm(request.param, folder, access.kubeconfig), kube

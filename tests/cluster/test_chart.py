@@ -1,11 +1,8 @@
-"""The chart as helm 3 and helm 4 render it: what values do, which are refused, and how little the operator may do."""
+"""The chart as helm 3 and helm 4 render it: where each value goes, and what is not there."""
 
 from __future__ import annotations
 
-import json
-import re
 import tomllib
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,60 +12,17 @@ from hack import crdgen
 
 from gateway_telemetry.cli.operator import operator
 from gateway_telemetry.control.settings import Address
+from tests.support.chart_values import DIGEST, FULL
 from tests.support.cluster import ROOT
-from tests.support.helm import CHART, VERSIONS, Helm, Object, of_kind, operator_process_spec, rendered
-
-DEFAULTS: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text())
-DIGEST = "sha256:" + "0123456789abcdef" * 4
-FULL: dict[str, Any] = {
-    "image": {"repository": "registry.example.com/team/operator", "digest": DIGEST, "pullPolicy": "Always"},
-    "imagePullSecrets": [{"name": "registry"}],
-    "replicas": 2,
-    "allowedHosts": ["langsmith.example.com", "*.corp.example.com", "10.1.2.3", "2001:db8::10"],
-    "insecureAllowLoopback": True,
-    "clusterDomain": "k8s.example.com",
-    "clusterName": "prod: eu #1",
-    "workers": 16,
-    "logFormat": "text",
-    "logLevel": "debug",
-    "serviceAccount": {"name": "telemetry", "annotations": {"example.com/role": "reader"}},
-    "extraCA": {"configMapName": "corp-ca", "key": "bundle.pem"},
-    "metrics": {
-        "service": {"enabled": True, "labels": {"scrape": "yes"}, "annotations": {"prometheus.io/scrape": "true"}}
-    },
-    "networkPolicy": {
-        "enabled": True,
-        "metricsFrom": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}],
-        "egress": [{"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}], "ports": [{"port": 443, "protocol": "TCP"}]}, {}],
-    },
-    "resources": {"requests": {"cpu": 1, "memory": "256Mi"}, "limits": {"memory": "1Gi"}},
-    "commonLabels": {"team": "platform", "app.kubernetes.io/name": "not-mine"},
-    "podLabels": {"sidecar": "no"},
-    "podAnnotations": {"example.com/note": "1"},
-    "extraEnv": [
-        {"name": "HTTPS_PROXY", "value": "http://proxy.example.com:3128"},
-        {"name": "NODE", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}},
-    ],
-    "nodeSelector": {"kubernetes.io/os": "linux"},
-    "tolerations": [{"key": "infra", "operator": "Exists", "effect": "NoSchedule"}],
-    "affinity": {
-        "podAntiAffinity": {
-            "preferredDuringSchedulingIgnoredDuringExecution": [
-                {"weight": 1, "podAffinityTerm": {"topologyKey": "kubernetes.io/hostname", "labelSelector": {}}}
-            ]
-        }
-    },
-    "topologySpreadConstraints": [
-        {"maxSkew": 1, "topologyKey": "topology.kubernetes.io/zone", "whenUnsatisfiable": "ScheduleAnyway"}
-    ],
-    "priorityClassName": "system-cluster-critical",
-}
-"""Every value that has an effect, with a value other than its default; the API server takes them, too."""
-
-
-@pytest.fixture(params=VERSIONS)
-def helm(request: pytest.FixtureRequest, tmp_path: Path) -> Helm:
-    return Helm(request.param, tmp_path)
+from tests.support.helm import (
+    CHART,
+    VERSIONS,
+    Helm,
+    Object,
+    of_kind,
+    operator_process_spec,
+    rendered,
+)
 
 
 def container_of(objects: list[Object]) -> Object:
@@ -76,15 +30,6 @@ def container_of(objects: list[Object]) -> Object:
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
     result: Object = container
     return result
-
-
-def leaves(values: Mapping[str, Any], path: str = "") -> Iterator[str]:
-    """Return the dotted names of all values; a map of the user's own (labels) is one value."""
-    for name, value in values.items():
-        if isinstance(value, Mapping) and value and name != "resources":
-            yield from leaves(value, f"{path}{name}.")
-        else:
-            yield f"{path}{name}"
 
 
 @pytest.mark.parametrize("values", [{}, FULL, {"watchNamespaces": ["a", "b"]}], ids=["defaults", "full", "namespaced"])
@@ -256,92 +201,6 @@ def test_crds_of_the_chart_are_the_generated_ones(helm: Helm, keep: bool) -> Non
         assert annotations == ({"helm.sh/resource-policy": "keep"} if keep else {})
 
 
-def rules(role: Object) -> set[tuple[str, str]]:
-    return {(verb, resource) for rule in role["rules"] for resource in rule["resources"] for verb in rule["verbs"]}
-
-
-WATCHED = {
-    *((verb, "langsmithtargets") for verb in ("get", "list", "watch")),
-    *((verb, "gatewaytelemetries") for verb in ("get", "list", "watch", "patch")),
-    ("patch", "langsmithtargets/status"),
-    ("patch", "gatewaytelemetries/status"),
-    *((verb, "deployments") for verb in ("get", "list", "watch", "patch")),
-    *((verb, "secrets") for verb in ("get", "list", "watch", "create", "patch", "delete")),
-    *((verb, "configmaps") for verb in ("get", "list", "watch")),
-    ("get", "services"),
-}
-
-
-def test_rights_in_all_namespaces() -> None:
-    objects = rendered({"rbac": {"aggregate": False}})
-    (role,) = of_kind(objects, "ClusterRole")
-    assert rules(role) == WATCHED | {("list", "namespaces"), ("watch", "namespaces")}
-    (lease,) = of_kind(objects, "Role")
-    assert lease["metadata"]["namespace"] == "gateway-telemetry-system"
-    assert rules(lease) == {(verb, "leases") for verb in ("create", "get", "update")}
-    assert [item.get("resourceNames") for item in lease["rules"]] == [None, ["gateway-telemetry-operator"]]
-
-
-def test_rights_in_named_namespaces_only() -> None:
-    objects = rendered({"watchNamespaces": ["team-a", "gateway-telemetry-system"]})
-    assert not [item for item in objects if item["kind"].startswith("ClusterRole")]
-    roles = {
-        (item["metadata"]["namespace"], item["metadata"]["name"]): rules(item) for item in of_kind(objects, "Role")
-    }
-    assert roles == {
-        ("team-a", "gateway-telemetry-operator"): WATCHED,
-        ("gateway-telemetry-system", "gateway-telemetry-operator"): WATCHED,
-        ("gateway-telemetry-system", "gateway-telemetry-operator-lease"): {
-            (verb, "leases") for verb in ("create", "get", "update")
-        },
-    }
-    for binding in of_kind(objects, "RoleBinding"):
-        assert (binding["metadata"]["namespace"], binding["roleRef"]["name"]) in roles
-
-
-def test_no_rule_holds_a_wildcard() -> None:
-    for item in rendered():
-        for rule in item.get("rules", ()):
-            assert "*" not in [*rule["apiGroups"], *rule["resources"], *rule["verbs"]]
-
-
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [
-        ({"replica": 2}, "replica"),
-        ({"image": {"repo": "x"}}, "repo"),
-        ({"metrics": {"service": {"enable": True}}}, "enable"),
-        ({"replicas": "2"}, "replicas"),
-        ({"replicas": -1}, "replicas"),
-        ({"logLevel": "verbose"}, "logLevel"),
-        ({"watchNamespaces": "team-a"}, "watchNamespaces"),
-        ({"watchNamespaces": ["team-a", "team-a"]}, "watchNamespaces"),
-        ({"watchNamespaces": ["Team-A"]}, "watchNamespaces"),
-        ({"allowedHosts": ["https://langsmith.example.com"]}, "allowedHosts"),
-        ({"allowedHosts": ["langsmith.example.com:443"]}, "allowedHosts"),
-        ({"allowedHosts": ["langsmith*"]}, "allowedHosts"),
-        ({"image": {"digest": "sha256:abc"}}, "digest"),
-        ({"podLabels": {"version": 1}}, "podLabels"),
-        ({"podAnnotations": {"on": True}}, "podAnnotations"),
-        ({"nodeSelector": {"gpu": True}}, "nodeSelector"),
-        ({"resources": {"memory": "1Gi"}}, "memory"),
-        ({"tolerations": [{"keys": "infra"}]}, "keys"),
-        ({"affinity": {"antiAffinity": {}}}, "antiAffinity"),
-        ({"extraEnv": [{"name": "POD_NAMESPACE", "value": "x"}]}, "extraEnv"),
-        ({"extraEnv": [{"name": "PROXY", "valueFrom": {}}]}, "extraEnv"),
-        ({"extraEnv": {"HTTPS_PROXY": "x"}}, "extraEnv"),
-        ({"serviceAccount": {"annotations": None, "names": "x"}}, "names"),
-        ({"networkPolicy": {"metricsFrom": [{"pods": {}}]}}, "pods"),
-    ],
-    ids=str,
-)
-def test_the_schema_refuses(helm: Helm, values: dict[str, Any], message: str) -> None:
-    done = helm.template(values, code=1)
-    assert "values don't meet the specifications of the schema" in done.stderr
-    assert message in done.stderr
-    assert done.stdout == ""
-
-
 def test_the_chart_can_be_part_of_another(helm: Helm, tmp_path: Path) -> None:
     """Helm adds ``global`` to the values of every subchart."""
     parent = tmp_path / "parent"
@@ -356,29 +215,3 @@ def test_the_chart_can_be_part_of_another(helm: Helm, tmp_path: Path) -> None:
 def test_an_old_cluster_is_refused(helm: Helm) -> None:
     done = helm("template", "x", str(CHART), "--kube-version", "v1.28.0", code=1)
     assert "chart requires kubeVersion: >=1.29.0-0" in done.stderr
-
-
-def objects_of(schema: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    if isinstance(schema, dict):
-        if schema.get("type") == "object":
-            yield path, schema
-        for name, inner in schema.items():
-            yield from objects_of(inner, f"{path}/{name}")
-
-
-def test_the_schema_is_strict_everywhere() -> None:
-    schema = json.loads((CHART / "values.schema.json").read_text())
-    loose = {path for path, item in objects_of(schema) if "additionalProperties" not in item}
-    assert loose == {"/properties/global"}
-
-
-def test_every_value_has_a_schema_and_a_row_in_the_docs() -> None:
-    schema = json.loads((CHART / "values.schema.json").read_text())
-    assert set(schema["properties"]) == {*DEFAULTS, "global"}
-    for path in leaves(DEFAULTS):
-        inner = schema
-        for name in path.split("."):
-            inner = inner["properties"][name]
-    _, page = (ROOT / "docs" / "chart.md").read_text().split("\n## Values\n")
-    rows = re.findall(r"^\| `([A-Za-z.]+)` \|", page, re.MULTILINE)
-    assert sorted(rows) == sorted(leaves(DEFAULTS))

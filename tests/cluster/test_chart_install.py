@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,9 @@ import pytest
 import yaml
 from hack import crdgen
 
-from tests.cluster.test_chart import FULL
-from tests.support import api_cases, objects
-from tests.support.cluster import ClusterAccess, Kubectl, available, install_crds, make_namespace, own_cluster
+from tests.support import api_cases
+from tests.support.chart_values import FULL
+from tests.support.cluster import Kubectl, available, install_crds, make_namespace
 from tests.support.helm import (
     CHART,
     RELEASE,
@@ -23,24 +23,13 @@ from tests.support.helm import (
     Helm,
     Object,
     of_kind,
-    operator_process_spec,
     rendered,
-    service_account_kubeconfig,
 )
-from tests.support.kube import Kube, KubeError, same
-from tests.support.operator import OperatorProcess
+from tests.support.kube import Kube, KubeError
 
 CRDS = {kind.plural: crdgen.crd(kind) for kind in crdgen.KINDS}
 RESTRICTED = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn", "audit")}
 MakeNamespace = Callable[..., str]
-
-
-@pytest.fixture(scope="module", params=VERSIONS)
-def empty(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Helm, Kube]]:
-    """One helm, and a cluster without the CRDs to install into."""
-    folder = tmp_path_factory.mktemp(request.param)
-    with own_cluster(folder, request.param) as access, Kube(access) as kube:
-        yield Helm(request.param, folder, access.kubeconfig), kube
 
 
 @pytest.fixture(scope="module")
@@ -154,47 +143,6 @@ def test_crds_of_somebody_else_are_taken_over_only_when_asked(empty: tuple[Helm,
     helm("uninstall", RELEASE, "--namespace", namespace, "--wait")
 
 
-@pytest.mark.parametrize("everywhere", [True, False], ids=["all-namespaces", "named-namespaces"])
-def test_the_rights_are_enough_for_a_whole_life(empty: tuple[Helm, Kube], tmp_path: Path, everywhere: bool) -> None:
-    """Elected, written, followed, restored, and given back, with arguments and token of the installed release."""
-    helm, kube = empty
-    home, team = make_namespace(kube, "home"), make_namespace(kube, "team")
-    install_crds(kube)
-    values = {"crds": {"enabled": False}} | ({} if everywhere else {"watchNamespaces": [team]})
-    flags = ("--namespace", home, "--wait", "--values", "-")
-    helm("install", RELEASE, str(CHART), *flags, stdin=yaml.safe_dump(values))
-    manifest = [item for item in yaml.safe_load_all(helm("get", "manifest", RELEASE, "-n", home).stdout) if item]
-    args, env = operator_process_spec(manifest)
-    args = [item for item in args[1:] if not item.startswith(("--health-address", "--metrics-address"))]
-    assert helm.kubeconfig is not None
-    account = service_account_kubeconfig(ClusterAccess(helm.kubeconfig), home, "gateway-telemetry-operator", tmp_path)
-    before = kube.create(objects.deployment(team))
-    with OperatorProcess(account, tmp_path, *args, env={**env, "POD_NAMESPACE": home}) as process:
-        lease = kube.get("lease", home, "gateway-telemetry-operator")
-        assert lease is not None
-        assert lease["spec"]["holderIdentity"].startswith("gateway-telemetry-operator-host_")
-        for item in (objects.secret(team), objects.target(team), objects.gateway(team)):
-            kube.create(item)
-        kube.wait_condition("gatewaytelemetry", team, "gateway", "Ready", timeout=60)
-        kube.merge_patch("lst", team, "prod", {"spec": {"project": "moved"}})
-        kube.wait(
-            "the new project is in status",
-            lambda: (kube.get("gt", team, "gateway") or {})["status"]["traces"]["project"] == "moved",
-        )
-        kube.delete("gatewaytelemetry", team, "gateway")
-        kube.wait_gone("gatewaytelemetry", team, "gateway")
-        same(["langsmith"], lambda: [item["metadata"]["name"] for item in kube.list("secret", team)], "copies are gone")
-        after = kube.get("deployment", team, "gateway")
-        assert after is not None
-        assert after["spec"] == before["spec"]
-        assert process.stop() == 0
-        assert "forbidden" not in process.log().lower()
-    released = kube.get("lease", home, "gateway-telemetry-operator")
-    assert released is not None
-    assert not released["spec"].get("holderIdentity")
-    helm("uninstall", RELEASE, "--namespace", home, "--wait")
-
-
 def clean_up(kubectl: Kubectl, text: str) -> None:
     """Delete what a test applied, but for what the session shares."""
     items = [item for item in yaml.safe_load_all(text) if item and item["kind"] != "CustomResourceDefinition"]
@@ -208,11 +156,25 @@ def generations(kubectl: Kubectl, text: str) -> dict[tuple[str, str], int]:
     return {name: count for name, count in found.items() if count}
 
 
+def at_rest(kube: Kube, namespace: str) -> bool:
+    """Tell whether the controllers have no more to say about the release."""
+    budgets = [item.get("status", {}) for item in kube.list("pdb", namespace)]
+    return available(kube, namespace, "gateway-telemetry-operator") and all(
+        status.get("currentHealthy") == status.get("expectedPods") == 2 for status in budgets
+    )
+
+
 @pytest.mark.parametrize("side", ["client", "server"])
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("values", [{}, FULL], ids=["defaults", "full"])
 def test_kubectl_applies_what_helm_renders(
-    kubectl: Kubectl, new_namespace: MakeNamespace, tmp_path: Path, values: dict[str, Any], version: str, side: str
+    kube: Kube,
+    kubectl: Kubectl,
+    new_namespace: MakeNamespace,
+    tmp_path: Path,
+    values: dict[str, Any],
+    version: str,
+    side: str,
 ) -> None:
     """In a namespace that admits only restricted Pods, and warns of the rest."""
     namespace = new_namespace(labels=RESTRICTED)
@@ -222,6 +184,7 @@ def test_kubectl_applies_what_helm_renders(
         first = kubectl("apply", *flags, "-f", "-", stdin=text)
         warnings = [line for line in first.stderr.splitlines() if "last-applied-configuration" not in line]
         assert warnings == []
+        kube.wait("the rollout is over", lambda: at_rest(kube, namespace))  # kubectl diff shows status, too
         kubectl("diff", *flags, "-f", "-", stdin=text)
         before = generations(kubectl, text)
         assert ("Deployment", "gateway-telemetry-operator") in before
@@ -254,129 +217,3 @@ def test_the_pod_meets_the_restricted_standard(
     with pytest.raises(KubeError, match="violates PodSecurity") as caught:
         kube.create({**pod, "metadata": {"name": "x", "namespace": namespace}}, dry_run=True)
     assert caught.value.status == 403
-
-
-Right = tuple[str, str, str]
-"""Verb, resource as kubectl names it, and namespace."""
-
-
-def allowed(access: ClusterAccess, kube: Kube, namespace: str, folder: Path, rights: list[Right]) -> dict[Right, bool]:
-    """Ask the API server what the chart's ServiceAccount may do, with a token of it."""
-    file = service_account_kubeconfig(access, namespace, "gateway-telemetry-operator", folder)
-    answers = {}
-    with Kube(ClusterAccess(file)) as account:
-        for verb, name, where in rights:
-            plural, _, subresource = name.partition("/")
-            found = kube.resource(plural)
-            attributes = {
-                "verb": verb,
-                "group": found.group,
-                "resource": found.plural,
-                "subresource": subresource,
-                "namespace": where,
-            }
-            review = {
-                "apiVersion": "authorization.k8s.io/v1",
-                "kind": "SelfSubjectAccessReview",
-                "spec": {"resourceAttributes": attributes},
-            }
-            path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
-            answers[verb, name, where] = bool(account.call("POST", path, review)["status"]["allowed"])
-    return answers
-
-
-def install_rbac(kube: Kube, namespace: str, values: Mapping[str, Any]) -> list[Object]:
-    chart = rendered({**values, "crds": {"enabled": False}}, namespace=namespace)
-    made = [item for item in chart if item["kind"] != "Deployment"]
-    for item in made:
-        kube.create(item)
-    return made
-
-
-@pytest.mark.parametrize("everywhere", [True, False], ids=["all-namespaces", "named-namespaces"])
-def test_what_the_service_account_may_do(
-    cluster: ClusterAccess, kube: Kube, new_namespace: MakeNamespace, tmp_path: Path, everywhere: bool
-) -> None:
-    home, watched, other = (new_namespace(prefix) for prefix in ("home", "watched", "other"))
-    made = install_rbac(kube, home, {} if everywhere else {"watchNamespaces": [watched]})
-    expected: dict[Right, bool] = {
-        ("list", "secrets", watched): True,
-        ("delete", "secrets", watched): True,
-        ("patch", "deployments", watched): True,
-        ("update", "deployments", watched): False,
-        ("create", "deployments", watched): False,
-        ("delete", "deployments", watched): False,
-        ("patch", "deployments/scale", watched): False,
-        ("patch", "gatewaytelemetries", watched): True,
-        ("patch", "gatewaytelemetries/status", watched): True,
-        ("patch", "langsmithtargets", watched): False,
-        ("patch", "langsmithtargets/status", watched): True,
-        ("delete", "gatewaytelemetries", watched): False,
-        ("patch", "configmaps", watched): False,
-        ("list", "services", watched): False,
-        ("get", "pods", watched): False,
-        ("create", "serviceaccounts/token", watched): False,
-        ("create", "rolebindings", watched): False,
-        ("list", "secrets", other): everywhere,
-        ("list", "secrets", ""): everywhere,
-        ("watch", "gatewaytelemetries", ""): everywhere,
-        ("list", "namespaces", ""): everywhere,
-        ("get", "namespaces", ""): False,
-        ("create", "leases", home): True,
-        ("list", "leases", home): False,
-        ("create", "leases", watched): False,
-        ("list", "customresourcedefinitions", ""): False,
-    }
-    try:
-        assert allowed(cluster, kube, home, tmp_path, list(expected)) == expected
-    finally:
-        for item in made:
-            if item["kind"].startswith("ClusterRole"):
-                kube.delete(item["kind"], None, item["metadata"]["name"])
-
-
-def test_whoever_may_edit_a_namespace_may_edit_both_kinds(
-    kube: Kube, kubectl: Kubectl, new_namespace: MakeNamespace
-) -> None:
-    home, team = new_namespace("home"), new_namespace("team")
-    made = install_rbac(kube, home, {})
-    try:
-        for account, role in (("viewer", "view"), ("editor", "edit")):
-            kubectl("create", "serviceaccount", account, "-n", team)
-            kubectl(
-                "create",
-                "rolebinding",
-                account,
-                f"--clusterrole={role}",
-                f"--serviceaccount={team}:{account}",
-                "-n",
-                team,
-            )
-        may = {
-            ("viewer", "list", "yes"),
-            ("viewer", "create", "no"),
-            ("editor", "list", "yes"),
-            ("editor", "create", "yes"),
-            ("editor", "patch", "yes"),
-        }
-
-        def answers() -> set[tuple[str, str, str]]:
-            found = set()
-            for account, verb, word in may:
-                who = f"--as=system:serviceaccount:{team}:{account}"
-                done = kubectl("auth", "can-i", verb, "lst", "-n", team, who, code=0 if word == "yes" else 1)
-                found.add((account, verb, done.stdout.strip()))
-            return found
-
-        def aggregated() -> bool:
-            view = kube.get("clusterrole", None, "view")
-            return "langsmithtargets" in json.dumps(view)
-
-        kube.wait("the ClusterRole view has taken the kinds in", aggregated)
-        assert answers() == may
-        editor = kube.get("clusterrole", None, "edit")
-        assert "gatewaytelemetries/status" not in json.dumps(editor)
-    finally:
-        for item in made:
-            if item["kind"].startswith("ClusterRole"):
-                kube.delete(item["kind"], None, item["metadata"]["name"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import uuid
@@ -18,7 +19,7 @@ from gateway_telemetry.api.rules import Model
 from gateway_telemetry.api.target import LangSmithTargetSpec, LangSmithTargetStatus
 from tests.support import api_cases
 from tests.support.api_cases import Case
-from tests.support.cluster import Kubectl, make_namespace
+from tests.support.cluster import Kubectl, available, make_namespace
 from tests.support.kube import Kube
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -126,7 +127,7 @@ def settled(objects: Sequence[dict[str, Any]]) -> dict[tuple[str, str], str]:
 @pytest.mark.parametrize("side", ["client", "server"])
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_an_example_applies_shows_no_difference_and_a_second_apply_writes_nothing(
-    kubectl: Kubectl, tmp_path: Path, example: str, side: str
+    kube: Kube, kubectl: Kubectl, tmp_path: Path, example: str, side: str
 ) -> None:
     prefix = f"{side}-{uuid.uuid4().hex[:6]}-"
     file = tmp_path / example
@@ -137,6 +138,10 @@ def test_an_example_applies_shows_no_difference_and_a_second_apply_writes_nothin
         kubectl("apply", *flags, "-f", str(file))
         first = json.loads(kubectl("get", "-f", str(file), "-o", "json").stdout)["items"]
         assert [item["kind"] for item in first] == [item["kind"] for item in documents]
+        for item in documents:
+            if item["kind"] == "Deployment":  # kubectl diff shows status, too
+                where = (item["metadata"]["namespace"], item["metadata"]["name"])
+                kube.wait(f"{where} has rolled out", functools.partial(available, kube, *where))
         kubectl("diff", *flags, "-f", str(file))
         kubectl("apply", *flags, "-f", str(file))
         second = json.loads(kubectl("get", "-f", str(file), "-o", "json").stdout)["items"]
