@@ -30,11 +30,10 @@ from typing import Any
 
 import yaml
 
-from hack import pki, tools
+from hack import components, pki, tools
 
 ROOT = Path(__file__).resolve().parent.parent
 STATE = Path(os.environ.get("GATEWAY_TELEMETRY_STATE") or ROOT / ".cluster")
-STAGES = Path(__file__).resolve().parent / "kwok"
 START_SECONDS = 90.0
 STOP_SECONDS = 20.0
 NODES = ("kwok-0", "kwok-1")
@@ -221,21 +220,6 @@ class Cluster:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def _kubeconfig(cluster: Cluster, user: str) -> dict[str, Any]:
-    folder = cluster.folder / "pki"
-    entry = {"client-certificate": str(folder / f"{user}.crt"), "client-key": str(folder / f"{user}.key")}
-    return {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [
-            {"name": cluster.context, "cluster": {"server": cluster.server, "certificate-authority": str(cluster.ca)}}
-        ],
-        "users": [{"name": user, "user": entry}],
-        "contexts": [{"name": cluster.context, "context": {"cluster": cluster.context, "user": user}}],
-        "current-context": cluster.context,
-    }
-
-
 def start(
     name: str,
     *,
@@ -258,32 +242,15 @@ def start(
     folder.mkdir(parents=True)
     folder.chmod(0o700)  # keys of the cluster's CA and of its admin lie below
     binaries = {item: str(tools.build(tools.TOOLS[item])) for item in tools.CONTROL_PLANE}
-    etcd_port, peer_port, port, manager_port, scheduler_port, kwok_port = free_ports(6)
-    cluster = Cluster(name, folder, f"https://127.0.0.1:{port}", die_with_parent=die_with_parent)
-    folder_pki = folder / "pki"
-    pki.write(folder_pki)
+    ports = free_ports(6)
+    cluster = Cluster(name, folder, f"https://127.0.0.1:{ports[2]}", die_with_parent=die_with_parent)
+    pki.write(folder / "pki")
     for user in ("admin", "controller-manager", "scheduler", "kwok"):
         target = cluster.kubeconfig if user == "admin" else folder / f"{user}.kubeconfig"
-        target.write_text(yaml.safe_dump(_kubeconfig(cluster, user), sort_keys=False))
-    deadline = time.monotonic() + START_SECONDS
+        target.write_text(yaml.safe_dump(components.kubeconfig(cluster.context, cluster.server, folder, user)))
+        target.chmod(0o600)
     try:
-        _control_plane(cluster, binaries, (etcd_port, peer_port, port, manager_port, scheduler_port), apiserver_args)
-        wait_for("an answer of the API server at /readyz", lambda: _ready(cluster), deadline)
-        cluster.run(
-            "kwok",
-            [
-                binaries["kwok"],
-                f"--kubeconfig={folder / 'kwok.kubeconfig'}",
-                "--manage-all-nodes=true",
-                f"--server-address=127.0.0.1:{kwok_port}",
-                "--node-lease-duration-seconds=40",
-                *(f"--config={stage}" for stage in sorted(STAGES.glob("*.yaml"))),
-            ],
-        )
-        for node in NODES:
-            cluster.request("POST", "/api/v1/nodes", _node(node))
-        wait_for("the readiness of the kwok nodes", lambda: _nodes_ready(cluster), deadline)
-        wait_for("the default ServiceAccount", lambda: _default_account(cluster), deadline)
+        _control_plane(cluster, binaries, ports, apiserver_args, time.monotonic() + START_SECONDS)
     except ClusterError as error:
         logs = "\n".join(f"--- {item}\n{cluster.tail(item)}" for item in cluster.commands)
         cluster.stop()
@@ -292,81 +259,23 @@ def start(
 
 
 def _control_plane(
-    cluster: Cluster, binaries: dict[str, str], ports: tuple[int, ...], apiserver_args: Sequence[str]
+    cluster: Cluster, binaries: dict[str, str], ports: Sequence[int], apiserver_args: Sequence[str], deadline: float
 ) -> None:
-    etcd_port, peer_port, port, manager_port, scheduler_port = ports
+    etcd_port, peer_port, port, manager_port, scheduler_port, kwok_port = ports
     folder = cluster.folder
-    certs = folder / "pki"
-    etcd = f"http://127.0.0.1:{etcd_port}"
-    peer = f"http://127.0.0.1:{peer_port}"
-    cluster.run(
-        "etcd",
-        [
-            binaries["etcd"],
-            f"--data-dir={folder / 'etcd'}",
-            f"--listen-client-urls={etcd}",
-            f"--advertise-client-urls={etcd}",
-            f"--listen-peer-urls={peer}",
-            f"--initial-advertise-peer-urls={peer}",
-            f"--initial-cluster=default={peer}",
-            "--unsafe-no-fsync",
-            "--log-level=warn",
-        ],
-    )
-    cluster.run(
-        "kube-apiserver",
-        [
-            binaries["kube-apiserver"],
-            f"--etcd-servers={etcd}",
-            "--bind-address=127.0.0.1",
-            "--advertise-address=127.0.0.1",
-            f"--secure-port={port}",
-            f"--tls-cert-file={certs / 'apiserver.crt'}",
-            f"--tls-private-key-file={certs / 'apiserver.key'}",
-            f"--client-ca-file={certs / 'ca.crt'}",
-            "--authorization-mode=Node,RBAC",
-            "--anonymous-auth=false",
-            "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
-            f"--service-account-key-file={certs / 'service-account.pub'}",
-            f"--service-account-signing-key-file={certs / 'service-account.key'}",
-            "--service-cluster-ip-range=10.96.0.0/16",
-            "--endpoint-reconciler-type=none",
-            "--allow-privileged=true",
-            "--profiling=false",
-            *apiserver_args,
-        ],
-    )
-    deadline = time.monotonic() + START_SECONDS
+    cluster.run("etcd", components.etcd(binaries["etcd"], folder, etcd_port, peer_port))
+    apiserver = components.apiserver(binaries["kube-apiserver"], folder, port, etcd_port)
+    cluster.run("kube-apiserver", [*apiserver, *apiserver_args])
     wait_for("an answer of the API server at /livez", lambda: _answers(cluster), deadline)
-    cluster.run(
-        "kube-controller-manager",
-        [
-            binaries["kube-controller-manager"],
-            f"--kubeconfig={folder / 'controller-manager.kubeconfig'}",
-            f"--root-ca-file={certs / 'ca.crt'}",
-            f"--service-account-private-key-file={certs / 'service-account.key'}",
-            "--use-service-account-credentials=true",
-            "--bind-address=127.0.0.1",
-            f"--secure-port={manager_port}",
-            f"--cert-dir={folder / 'controller-manager'}",
-            "--leader-elect=false",
-            "--kube-api-qps=200",
-            "--kube-api-burst=400",
-            "--concurrent-deployment-syncs=10",
-            "--concurrent-gc-syncs=20",
-        ],
-    )
-    cluster.run(
-        "kube-scheduler",
-        [
-            binaries["kube-scheduler"],
-            f"--kubeconfig={folder / 'scheduler.kubeconfig'}",
-            "--bind-address=127.0.0.1",
-            f"--secure-port={scheduler_port}",
-            f"--cert-dir={folder / 'scheduler'}",
-            "--leader-elect=false",
-        ],
-    )
+    manager = components.controller_manager(binaries["kube-controller-manager"], folder, manager_port)
+    cluster.run("kube-controller-manager", manager)
+    cluster.run("kube-scheduler", components.scheduler(binaries["kube-scheduler"], folder, scheduler_port))
+    wait_for("an answer of the API server at /readyz", lambda: _ready(cluster), deadline)
+    cluster.run("kwok", components.kwok(binaries["kwok"], folder, kwok_port))
+    for node in NODES:
+        cluster.request("POST", "/api/v1/nodes", components.node(node))
+    wait_for("the readiness of the kwok nodes", lambda: _nodes_ready(cluster), deadline)
+    wait_for("the default ServiceAccount", lambda: _default_account(cluster), deadline)
 
 
 def _answers(cluster: Cluster) -> bool:
@@ -378,19 +287,6 @@ def _answers(cluster: Cluster) -> bool:
 
 def _ready(cluster: Cluster) -> bool:
     return _answers(cluster) and cluster.get("/readyz")[0] == 200
-
-
-def _node(name: str) -> dict[str, Any]:
-    return {
-        "apiVersion": "v1",
-        "kind": "Node",
-        "metadata": {
-            "name": name,
-            "annotations": {"kwok.x-k8s.io/node": "fake"},
-            "labels": {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux", "type": "kwok"},
-        },
-        "status": {"capacity": {"cpu": "64", "memory": "256Gi", "pods": "2000"}},
-    }
 
 
 def _nodes_ready(cluster: Cluster) -> bool:
