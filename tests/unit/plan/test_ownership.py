@@ -133,13 +133,14 @@ def test_the_deletion_policy_speaks_of_deletion_only(policy: str) -> None:
     assert [item.workload for item in restorable(world.store, (NS, "checkout"))] == expected
 
 
-def test_what_an_earlier_object_of_the_same_name_left_on_purpose_is_left_alone() -> None:
-    world = rivals(gateway(deletionPolicy="Orphan"))
+@pytest.mark.parametrize(("policy", "count"), [("Orphan", 0), ("Restore", 1)])
+def test_what_an_earlier_object_of_the_same_name_left_on_purpose_is_left_alone(policy: str, count: int) -> None:
+    world = rivals(gateway(deletionPolicy=policy))
     world.carry_out()
     again = gateway(labels={"app": "other"})
     again["metadata"]["uid"] = "made-anew"
     world.put(again)
-    assert world.plan().restore == ()
+    assert len(world.plan().restore) == count
 
 
 def test_a_takeover_between_objects_of_files_is_one_between_names() -> None:
