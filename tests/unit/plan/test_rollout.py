@@ -126,6 +126,12 @@ def test_advice_of_the_adapter_is_told_when_all_is_programmed() -> None:
     )
 
 
+def test_without_advice_only_the_count_is_told() -> None:
+    world = World(target(), secret(), gateway(), deployment("a"), deployment("b"))
+    world.carry_out()
+    assert finding(world.plan().findings, "Programmed").message == "2 of 2 workloads"
+
+
 def five_workloads() -> World:
     """Return a world with one sink of each state; their names sort the other way round."""
     world = World(target(), secret(), gateway(), deployment("d-rolling"), deployment("e-programmed"))
