@@ -103,10 +103,9 @@ class Planner:
         undone = tuple(item for item in records if not _left_behind(item, view))
         left = tuple(item for item in undone if item.workload not in keys)
         if not matched:
-            kind, way = view.spec.install.workloads.kind, "inject" if view.spec.install.inject else "reference"
             message = (
-                f"spec.install.{way}.workloads.selector matches no {kind} in namespace {view.namespace}: compare "
-                f"it with kubectl get {kind.lower()}s -n {view.namespace} --show-labels"
+                f"spec.install.inject.workloads.selector matches no Deployment in namespace {view.namespace}: compare "
+                f"it with kubectl get deployments -n {view.namespace} --show-labels"
             )
             return self._give_up(bad("Accepted", Reason.NO_MATCHING_WORKLOADS, message), left)
         lost = {item.key: owner for item in matched if (owner := claimant(item, self._store)) and owner.key != view.key}
