@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from gateway_telemetry.control.feed import WATCHED_CLUSTERWIDE
 from tests.support import objects
 from tests.support.cluster import ClusterAccess, Kubectl, install_crds, make_namespace
 from tests.support.helm import (
@@ -37,7 +38,11 @@ WATCHED = {
     *((verb, "gatewaytelemetries") for verb in ("get", "list", "watch", "patch")),
     ("patch", "langsmithtargets/status"),
     ("patch", "gatewaytelemetries/status"),
-    *((verb, "deployments") for verb in ("get", "list", "watch", "patch")),
+    *(
+        (verb, workload)
+        for workload in ("deployments", "statefulsets", "daemonsets")
+        for verb in ("get", "list", "watch", "patch")
+    ),
     *((verb, "secrets") for verb in ("get", "list", "watch", "create", "patch", "delete")),
     *((verb, "configmaps") for verb in ("get", "list", "watch")),
     ("get", "services"),
@@ -67,6 +72,14 @@ def test_rights_in_named_namespaces_only() -> None:
     }
     for binding in of_kind(chart, "RoleBinding"):
         assert (binding["metadata"]["namespace"], binding["roleRef"]["name"]) in roles
+
+
+def test_every_kind_that_is_watched_may_be_watched() -> None:
+    needed = {(verb, item.resource.plural) for item in WATCHED_CLUSTERWIDE for verb in ("list", "watch")}
+    granted = {
+        right for role in of_kind(rendered({"rbac": {"aggregate": False}}), "ClusterRole") for right in rules(role)
+    }
+    assert {right for right in granted if right[0] in ("list", "watch")} == needed
 
 
 def test_no_rule_holds_a_wildcard() -> None:

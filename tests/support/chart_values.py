@@ -16,6 +16,7 @@ FULL: dict[str, Any] = {
     "workers": 16,
     "logFormat": "text",
     "logLevel": "debug",
+    "admissionPolicy": {"enabled": True},
     "serviceAccount": {"name": "telemetry", "annotations": {"example.com/role": "reader"}},
     "extraCA": {"configMapName": "corp-ca", "key": "bundle.pem"},
     "metrics": {

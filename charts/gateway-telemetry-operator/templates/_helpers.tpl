@@ -67,7 +67,7 @@ so the operator's own rule (the label gatewaytelemetry.dev/role) decides which o
   resources: [langsmithtargets/status, gatewaytelemetries/status]
   verbs: [patch]
 - apiGroups: [apps]
-  resources: [deployments]
+  resources: [deployments, statefulsets, daemonsets]
   verbs: [get, list, watch, patch]
 - apiGroups: [""]
   resources: [secrets]
