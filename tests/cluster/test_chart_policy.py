@@ -169,24 +169,41 @@ def test_a_change_that_is_not_telemetry_is_refused(kube: Kube, stolen: Kube, nam
     patch(kube, namespace, edit)  # anybody else is left alone
 
 
-def test_secrets_of_others_are_out_of_reach(kube: Kube, stolen: Kube, namespace: str) -> None:
-    kube.create(objects.secret(namespace, "langsmith"))
-    kube.create(objects.secret(namespace, "gateway-telemetry-mine"))
-    message = "only write and delete its own copies"
-    for name in ("langsmith", "gateway-telemetry-mine"):
-        with pytest.raises(KubeError, match=message):
-            stolen.delete("secret", namespace, name)
-        with pytest.raises(KubeError, match=message):
-            stolen.merge_patch(
-                "secret", namespace, name, {"metadata": {"labels": {"gatewaytelemetry.dev/role": "copy"}}}
-            )
-    own = objects.secret(namespace, "gateway-telemetry-deployment-x", **{"gatewaytelemetry.dev/role": "copy"})
-    token = {**own, "type": "kubernetes.io/service-account-token"}
-    token["metadata"] = {**own["metadata"], "annotations": {"kubernetes.io/service-account.name": "default"}}
-    with pytest.raises(KubeError, match="own copies are Opaque"):
-        stolen.create(token, dry_run=True)
-    stolen.create(own)
-    assert stolen.delete("secret", namespace, "gateway-telemetry-deployment-x")
+OWN = {"app.kubernetes.io/managed-by": "gateway-telemetry-operator", "gatewaytelemetry.dev/role": "copy"}
+
+
+def test_secrets_and_configmaps_of_others_are_out_of_reach(kube: Kube, stolen: Kube, namespace: str) -> None:
+    kube.create(objects.secret(namespace))
+    kube.create(objects.ca_bundle(namespace, "PEM"))
+    for kind, name in (("secret", "langsmith"), ("configmap", "langsmith-ca")):
+        with pytest.raises(KubeError, match="only write and delete what carries its label"):
+            stolen.delete(kind, namespace, name)
+        with pytest.raises(KubeError, match="only write and delete what carries its label"):
+            stolen.merge_patch(kind, namespace, name, {"metadata": {"labels": OWN}})
+    assert "only write and delete what carries its label" in refused_secret(stolen, namespace)
+    source = objects.secret(namespace, "new", **OWN | {"gatewaytelemetry.dev/role": "source"})
+    with pytest.raises(KubeError, match="only write and delete Secrets with the label"):
+        stolen.create(source, dry_run=True)
+
+
+def test_no_token_of_another_account_can_be_asked_for(stolen: Kube, namespace: str) -> None:
+    """The API server would fill a Secret of that type with a token of the ServiceAccount that it names."""
+    item = {**objects.secret(namespace, "token", **OWN), "type": "kubernetes.io/service-account-token"}
+    item["metadata"]["annotations"] = {"kubernetes.io/service-account.name": "default"}
+    with pytest.raises(KubeError, match="own Secrets are Opaque"):
+        stolen.create(item, dry_run=True)
+
+
+def test_what_is_its_own_it_may_write_and_delete(stolen: Kube, namespace: str) -> None:
+    stolen.create(objects.secret(namespace, "any-name", **OWN))
+    stolen.merge_patch("secret", namespace, "any-name", {"data": {"api-key": None}})
+    assert stolen.delete("secret", namespace, "any-name")
+
+
+def test_pods_may_be_restarted(kube: Kube, stolen: Kube, namespace: str) -> None:
+    kube.create(objects.deployment(namespace))
+    now = {"kubectl.kubernetes.io/restartedAt": "2026-11-25T09:00:00Z"}
+    patch(stolen, namespace, lambda item: item["spec"]["template"]["metadata"].update(annotations=now))
 
 
 @pytest.mark.parametrize("type_", ["otel-sdk", "litellm"])

@@ -44,7 +44,8 @@ WATCHED = {
         for verb in ("get", "list", "watch", "patch")
     ),
     *((verb, "secrets") for verb in ("get", "list", "watch", "create", "patch", "delete")),
-    *((verb, "configmaps") for verb in ("get", "list", "watch")),
+    *((verb, "configmaps") for verb in ("get", "list", "watch", "create", "patch", "delete")),
+    ("list", "pods"),
     ("get", "services"),
 }
 
@@ -79,7 +80,8 @@ def test_every_kind_that_is_watched_may_be_watched() -> None:
     granted = {
         right for role in of_kind(rendered({"rbac": {"aggregate": False}}), "ClusterRole") for right in rules(role)
     }
-    assert {right for right in granted if right[0] in ("list", "watch")} == needed
+    on_demand = {("list", "pods")}
+    assert {right for right in granted if right[0] in ("list", "watch")} == needed | on_demand
 
 
 def test_no_rule_holds_a_wildcard() -> None:
@@ -185,9 +187,14 @@ def test_what_the_service_account_may_do(
         ("patch", "langsmithtargets", watched): False,
         ("patch", "langsmithtargets/status", watched): True,
         ("delete", "gatewaytelemetries", watched): False,
-        ("patch", "configmaps", watched): False,
+        ("patch", "configmaps", watched): True,
+        ("patch", "configmaps", other): everywhere,
         ("list", "services", watched): False,
+        ("list", "pods", watched): True,
         ("get", "pods", watched): False,
+        ("create", "pods/exec", watched): False,
+        ("patch", "statefulsets", watched): True,
+        ("delete", "daemonsets", watched): False,
         ("create", "serviceaccounts/token", watched): False,
         ("create", "rolebindings", watched): False,
         ("list", "secrets", other): everywhere,

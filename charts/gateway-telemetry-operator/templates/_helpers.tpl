@@ -74,7 +74,10 @@ so the operator's own rule (the label gatewaytelemetry.dev/role) decides which o
   verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [""]
   resources: [configmaps]
-  verbs: [get, list, watch]
+  verbs: [get, list, watch, create, patch, delete] # writes: the CA beside the Secret of install.reference
+- apiGroups: [""]
+  resources: [pods] # why a rollout fails, and which pods are older than a changed Secret
+  verbs: [list]
 - apiGroups: [""]
   resources: [services]
   verbs: [get]
