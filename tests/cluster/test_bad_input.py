@@ -147,9 +147,13 @@ def test_bad_input(operator: OperatorProcess, kube: Kube, namespaces: list[str],
     for item in items.values():
         kube.apply(item)
 
-    found = kube.wait_condition("gatewaytelemetry", namespace, "gateway", type_, status="False", reason=reason)
+    def refused() -> Object | None:
+        live = kube.get("gatewaytelemetry", namespace, "gateway")
+        told = condition(live, type_)
+        expected = (told.get("status"), told.get("reason")) == ("False", reason) and hint in told["message"]
+        return live if expected else None
 
-    assert hint in condition(found, type_)["message"]
+    found = kube.wait(f"{type_}=False/{reason} that tells {hint!r}", refused)
     assert condition(found, "Ready") == {**condition(found, type_), "type": "Ready"}
     assert condition(found, "Stalled")["status"] == "True"
     deployment = kube.get("deployment", namespace, "gateway")

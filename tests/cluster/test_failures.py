@@ -111,6 +111,8 @@ def test_missing_rights_are_named(cluster: ClusterAccess, kube: Kube, namespace:
         {"apiGroups": [""], "resources": ["secrets"], "verbs": [*read, "create", "patch", "delete"]},
         {"apiGroups": [""], "resources": ["configmaps"], "verbs": read},
         {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": read},
+        {"apiGroups": ["apps"], "resources": ["statefulsets", "daemonsets"], "verbs": read},
+        {"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]},
     ]
     role = {
         "apiVersion": "rbac.authorization.k8s.io/v1",

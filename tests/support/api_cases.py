@@ -258,7 +258,12 @@ GATEWAY_FIELDS = (
     gateway("litellm-callback", {"gateway.litellm": {"callback": "langsmith"}}, *ENUM),
     gateway("endpoint-style", {"gateway": {"type": "otel-sdk", "otelSdk": {"endpointStyle": "base"}}}, *ENUM),
     gateway("install-missing", {"install": GONE}, *REQUIRED),
-    gateway("install-empty", {"install": {}}, *REQUIRED),
+    gateway("install-empty", {"install": {}}, "write exactly one of install.inject"),
+    gateway(
+        "install-both",
+        {"install.reference": {"secretName": "langsmith", "workloads": {"selector": {"matchLabels": {"app": "x"}}}}},
+        "write exactly one of install.inject",
+    ),
     gateway("workloads-empty", {"install.inject.workloads": {}}, *REQUIRED),
     gateway("selector-empty", {SELECTOR: {}}, EMPTY_SELECTOR),
     gateway("selector-empty-labels", {SELECTOR: {"matchLabels": {}}}, EMPTY_SELECTOR),

@@ -77,7 +77,8 @@ class Context:
 
     Attributes:
         identity: short stable id of the GatewayTelemetry, stamped for evidence of delivery.
-        workload: kind, namespace and name of the workload, for resource attributes.
+        workload: kind, namespace and name of the workload, for resource attributes; the name is empty where the
+            settings are shared by several.
     """
 
     spec: GatewayTelemetrySpec

@@ -65,7 +65,7 @@ def resource_attributes(context: Context) -> str:
     attributes = {
         IDENTITY_ATTRIBUTE: context.identity,
         "k8s.namespace.name": namespace,
-        _KIND_ATTRIBUTE[kind]: name,
+        **({_KIND_ATTRIBUTE[kind]: name} if name else {}),
         **dict(sorted((context.spec.resource_attributes or {}).items())),
     }
     return ",".join(f"{key}={quote(value, safe='')}" for key, value in attributes.items())

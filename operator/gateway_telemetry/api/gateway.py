@@ -65,9 +65,28 @@ class Gateway(Model):
 
 
 class Workloads(Model):
-    """Deployments of the GatewayTelemetry's namespace."""
+    """Workloads of the GatewayTelemetry's namespace."""
 
-    selector: LabelSelector = Field(description="Labels of the Deployments (of the Deployment itself, not its pods).")
+    kind: Literal["Deployment", "StatefulSet", "DaemonSet"] = Field(
+        default="Deployment",
+        description="Kind of the workloads. One kind only: a chart's database often carries the gateway's labels.",
+    )
+    selector: LabelSelector = Field(description="Labels of the workloads (of the Deployment itself, not its pods).")
+
+
+class Rollout(Model):
+    """When pods are replaced, and what happens when the new ones fail."""
+
+    policy: Literal["Automatic", "Manual"] = Field(
+        default="Automatic",
+        description="Automatic: as soon as it is this workload's turn. Manual: once the annotation "
+        "gatewaytelemetry.dev/approvedHash holds the hash that the condition Programmed names.",
+    )
+    on_failure: Literal["Stop", "Rollback"] = Field(
+        default="Stop",
+        description="When new pods crash, find no image or miss the progress deadline. Stop: leave it, and change no "
+        "other workload of the same target. Rollback: also write back what stood there before.",
+    )
 
 
 class Inject(Model):
@@ -82,12 +101,55 @@ class Inject(Model):
         default="Fail",
         description="What happens when a variable is already there. Fail: nothing is written and it is named.",
     )
+    rollout: Rollout | None = Field(default=None, description="When pods are replaced.")
+
+
+class Reference(Model):
+    """Only a Secret is written; the gateway's chart refers to it."""
+
+    secret_name: ObjectName = Field(
+        description="Name of the Secret, in this namespace. Its keys are the names of the variables, and ca.crt where "
+        "the target has a CA: envFrom: [{secretRef: {name: ..., optional: true}}]. A Secret of that name that is not "
+        "the operator's is left alone."
+    )
+    workloads: Workloads = Field(description="Which workloads are expected to refer to it.")
+    rollout: Rollout | None = Field(
+        default=None,
+        description="When pods are restarted after the Secret has changed; with policy Manual you restart them.",
+    )
 
 
 class Install(Model):
     """How the settings reach the gateway: exactly one way."""
 
-    inject: Inject = Field(description="Write them into the pod templates of workloads in this namespace.")
+    rules = (
+        Rule(
+            "has(self.inject) != has(self.reference)",
+            "write exactly one of install.inject (settings are written into the pod template) and install.reference "
+            "(the chart refers to a Secret)",
+            lambda self: (self.inject is None) != (self.reference is None),
+        ),
+    )
+
+    inject: Inject | None = Field(
+        default=None, description="Write them into the pod templates of workloads in this namespace."
+    )
+    reference: Reference | None = Field(
+        default=None, description="Write them into a Secret that the pod templates refer to already."
+    )
+
+    @property
+    def workloads(self) -> Workloads:
+        """Which workloads, whatever the way."""
+        way = self.inject or self.reference
+        assert way is not None
+        return way.workloads
+
+    @property
+    def rollout(self) -> Rollout:
+        """When pods are replaced, whatever the way."""
+        way = self.inject or self.reference
+        return (way.rollout if way is not None else None) or Rollout()
 
 
 _is_attribute = matcher(_ATTRIBUTE_KEY := r"^[a-zA-Z][a-zA-Z0-9_.-]*$")

@@ -85,6 +85,14 @@ class Reason(StrEnum):
     ROLLOUT_IN_PROGRESS = "RolloutInProgress"
     ROLLOUT_PAUSED = "RolloutPaused"
     ROLLOUT_FAILED = "RolloutFailed"
+    ROLLOUT_BY_HAND = "RolloutByHand"
+    ROLLOUT_QUEUED = "RolloutQueued"
+    ROLLOUT_STOPPED = "RolloutStopped"
+    ROLLED_BACK = "RolledBack"
+    AWAITING_APPROVAL = "AwaitingApproval"
+    RESTART_NEEDED = "RestartNeeded"
+    NOT_REFERENCED = "NotReferenced"
+    FOUGHT_OVER = "FoughtOver"
     # the cluster
     RBAC_DENIED = "RBACDenied"
     WRITE_FAILED = "WriteFailed"
@@ -425,6 +433,56 @@ TABLE: tuple[ReasonEntry, ...] = (
         "Programmed",
         "The settings are written; the Deployment passed its progress deadline.",
         "Look at the new pods: kubectl describe pods.",
+    ),
+    _wait(
+        Reason.ROLLOUT_BY_HAND,
+        "Programmed",
+        "The settings are written; the update strategy (OnDelete, a partition) leaves old pods until somebody acts.",
+        "Delete the old pods, or lower the partition, when it suits you.",
+    ),
+    _wait(
+        Reason.ROLLOUT_QUEUED,
+        "Programmed",
+        "As many rollouts as the operator's configuration allows are under way; this one waits, the oldest goes first.",
+    ),
+    _bad(
+        Reason.ROLLOUT_STOPPED,
+        "Programmed",
+        "A rollout of the same target's settings has failed elsewhere, so no further workload is changed.",
+        "Look at the workload that the message names; a new spec, or the annotation gatewaytelemetry.dev/requestedAt, "
+        "goes on.",
+    ),
+    _bad(
+        Reason.ROLLED_BACK,
+        "Programmed",
+        "The new pods failed, and what stood there before was written back.",
+        "Change what made them fail; the annotation gatewaytelemetry.dev/requestedAt with a new value tries again.",
+    ),
+    ReasonEntry(
+        Reason.AWAITING_APPROVAL,
+        ("Programmed", "Ready"),
+        "Unknown",
+        Severity.WAITING,
+        "rollout.policy is Manual: the change waits until somebody approves its hash.",
+        "Set the annotation gatewaytelemetry.dev/approvedHash to the hash that the message names.",
+    ),
+    _wait(
+        Reason.RESTART_NEEDED,
+        "Programmed",
+        "The referenced Secret has changed; pods read it only when they start.",
+        "Restart them: kubectl rollout restart, or set rollout.policy: Automatic.",
+    ),
+    _bad(
+        Reason.NOT_REFERENCED,
+        "Programmed",
+        "The pod template does not refer to the Secret of install.reference.secretName.",
+        "Let the gateway's chart refer to it, e.g. envFrom: [{secretRef: {name: NAME, optional: true}}].",
+    ),
+    _bad(
+        Reason.FOUGHT_OVER,
+        "Programmed",
+        "Somebody takes the settings away again and again; the operator has stopped putting them back.",
+        "Stop the field manager that the message names from doing so, or use install.reference.",
     ),
     _bad(
         Reason.RBAC_DENIED,

@@ -11,6 +11,7 @@ import click
 
 from gateway_telemetry.cluster.errors import ConfigError
 from gateway_telemetry.control import logs
+from gateway_telemetry.control.gate import Limits
 from gateway_telemetry.control.operator import run
 from gateway_telemetry.control.settings import Address, Settings
 from gateway_telemetry.endpoint import HostPolicy
@@ -59,6 +60,20 @@ class _AddressType(click.ParamType[Address]):
 @click.option("--lease-name", default="gateway-telemetry-operator", show_default=True, help="Name of the Lease.")
 @click.option("--workers", default=8, show_default=True, type=click.IntRange(1, 64), help="Objects at a time.")
 @click.option(
+    "--max-rollouts",
+    default=10,
+    show_default=True,
+    type=click.IntRange(min=0),
+    help="Workloads whose pods are replaced at a time, in the whole cluster; 0 is without limit.",
+)
+@click.option(
+    "--max-rollouts-per-namespace",
+    default=3,
+    show_default=True,
+    type=click.IntRange(min=0),
+    help="The same within one namespace.",
+)
+@click.option(
     "--resync", default=600.0, show_default=True, type=click.FloatRange(min=1.0), help="Seconds between full lists."
 )
 @click.option("--log-format", default="text", show_default=True, type=click.Choice(["text", "json"]))
@@ -78,6 +93,8 @@ def operator(
     lease_namespace: str | None,
     lease_name: str,
     workers: int,
+    max_rollouts: int,
+    max_rollouts_per_namespace: int,
     resync: float,
     log_format: str,
     log_level: str,
@@ -94,6 +111,7 @@ def operator(
         kubeconfig=kubeconfig,
         context=context,
         workers=workers,
+        limits=Limits(max_rollouts, max_rollouts_per_namespace),
         resync_seconds=resync,
         lease=None if not lease_namespace else (lease_namespace, lease_name),
         identity=f"{os.environ.get('POD_NAME') or socket.gethostname()}_{os.getpid()}",

@@ -15,9 +15,10 @@ from gateway_telemetry.api import meta
 from gateway_telemetry.api.reasons import Reason
 from gateway_telemetry.cli import shapes
 from gateway_telemetry.cli.documents import Id, Loaded, label
-from gateway_telemetry.plan.gateways import GatewayPlan, Planner, WorkloadKey, Write, restorable
+from gateway_telemetry.plan.gateways import REFERENCE, GatewayPlan, Planner, WorkloadKey, Write, restorable
 from gateway_telemetry.plan.injection import merged
 from gateway_telemetry.plan.options import Options
+from gateway_telemetry.plan.reference import CA_SUFFIX, ReferenceWrite, reference_objects
 from gateway_telemetry.plan.restore import restored, still_there, withdrawn
 from gateway_telemetry.plan.secret import secret_object
 from gateway_telemetry.plan.status import gateway_status, target_status
@@ -72,6 +73,7 @@ class _World:
         self._objects: dict[Id, dict[str, Any]] = {}
         self._places: dict[Id, str] = {}
         self._failures: dict[WorkloadKey, Refused] = {}
+        self._now = ""
         self._names = _names_by_namespace(loaded)
         self._planner = Planner(self._store, options, self._resolve, self._env_names)
         for item in loaded:
@@ -79,6 +81,7 @@ class _World:
             self._put(item.id, item.obj)
 
     def settle(self, now: str) -> Outcome:
+        self._now = now
         for _ in range(ROUNDS):
             changed = False
             for view in sorted(self._store.gateways.values(), key=lambda view: view.age):
@@ -130,7 +133,7 @@ class _World:
                             f"takes variables from {kind[1]} {name} (envFrom), which is not among the files: "
                             "whether it sets what would be written is not known"
                         )
-                        found.append(self._line(_id(shapes.DEPLOYMENT, sink.workload.key[1:]), text))
+                        found.append(self._line(_id(shapes.WORKLOADS[sink.workload.kind], sink.workload.key[1:]), text))
         return found
 
     def _line(self, id_: Id, text: str) -> str:
@@ -148,6 +151,8 @@ class _World:
         plan = self._planner.plan(view)
         due = [item.write for item in plan.sinks if item.write is not None and item.write.due]
         changed = bool(plan.restore)
+        if plan.reference is not None and plan.reference.due:
+            changed |= self._write_reference(view, plan.reference)
         for record in plan.restore:
             self._restore(record)
         for write in due:
@@ -164,11 +169,29 @@ class _World:
         if write.secret_stale:
             self._write_secret(view, write)
         if write.template_stale:
-            id_ = _id(shapes.DEPLOYMENT, write.workload.key[1:])
+            id_ = _id(shapes.WORKLOADS[write.workload.kind], write.workload.key[1:])
             obj = self._objects[id_]
             if write.previous is not None:
                 obj = withdrawn(obj, still_there(write.previous, write.workload))
             self._put(id_, _next_generation(merged(obj, write.injection, write.secret)))
+
+    def _write_reference(self, view: Gateway, write: ReferenceWrite) -> bool:
+        for wanted in reference_objects(view, write, self._now):
+            if wanted is None:
+                continue
+            kind = shapes.SECRET if wanted["kind"] == "Secret" else shapes.CONFIG_MAP
+            id_ = _id(kind, (write.namespace, wanted["metadata"]["name"]))
+            found = self._objects.get(id_)
+            if found is not None and (found["metadata"].get("labels") or {}).get(MANAGED_BY_LABEL) != MANAGED_BY:
+                self._failures[REFERENCE] = Refused(
+                    Reason.SECRET_NAME_TAKEN,
+                    f"{wanted['kind']} {write.namespace}/{wanted['metadata']['name']} exists and is not this "
+                    "operator's: rename or delete it",
+                )
+                return False
+            self._places.setdefault(id_, self._places[_id(shapes.GATEWAY, view.key)])
+            self._put(id_, wanted)
+        return True
 
     def _write_secret(self, view: Gateway, write: Write) -> None:
         wanted = secret_object(view, write)
@@ -193,7 +216,12 @@ class _World:
         self._put(id_, {**found, "metadata": metadata, "data": {**others, **wanted["data"]}})
 
     def _restore(self, record: Record) -> None:
-        id_ = _id(shapes.DEPLOYMENT, (record.namespace, record.workload[1]))
+        if record.reference:
+            self._store.drop_record((record.namespace, record.name))
+            del self._objects[_id(shapes.SECRET, (record.namespace, record.name))]
+            self._objects.pop(_id(shapes.CONFIG_MAP, (record.namespace, record.name + CA_SUFFIX)), None)
+            return
+        id_ = _id(shapes.WORKLOADS[record.workload[0]], (record.namespace, record.workload[1]))
         live = self._store.workloads.get((record.workload[0], record.namespace, record.workload[1]))
         if live is not None and record.workload_uid in (None, live.uid):
             self._put(id_, _next_generation(restored(self._objects[id_], record)))
@@ -221,7 +249,7 @@ class _World:
                 self._store.put_target(project_target(view))
             case shapes.GATEWAY:
                 self._store.put_gateway(project_gateway(view))
-            case shapes.DEPLOYMENT:
+            case ("apps/v1", name) if name in shapes.WORKLOADS:
                 self._store.put_workload(project_workload(view))
             case shapes.NAMESPACE:
                 labels = obj["metadata"].get("labels") or {}

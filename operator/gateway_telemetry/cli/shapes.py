@@ -105,7 +105,7 @@ class _Template(_Shape):
     spec: _Pod
 
 
-class _DeploymentSpec(_Shape):
+class _WorkloadSpec(_Shape):
     replicas: int | None = None
     paused: bool | None = None
     template: _Template
@@ -117,7 +117,7 @@ class _RolloutCondition(_Shape):
     message: str | None = None
 
 
-class _DeploymentStatus(_Shape):
+class _WorkloadStatus(_Shape):
     observed_generation: int | None = None
     replicas: int | None = None
     updated_replicas: int | None = None
@@ -125,9 +125,9 @@ class _DeploymentStatus(_Shape):
     conditions: list[_RolloutCondition] | None = None
 
 
-class _Deployment(_Object):
-    spec: _DeploymentSpec
-    status: _DeploymentStatus | None = None
+class _Workload(_Object):
+    spec: _WorkloadSpec
+    status: _WorkloadStatus | None = None
 
 
 class _Port(_Shape):
@@ -168,7 +168,8 @@ NAMESPACE = ("v1", "Namespace")
 SECRET = ("v1", "Secret")
 CONFIG_MAP = ("v1", "ConfigMap")
 SERVICE = ("v1", "Service")
-DEPLOYMENT = ("apps/v1", "Deployment")
+WORKLOADS = {kind: ("apps/v1", kind) for kind in ("Deployment", "StatefulSet", "DaemonSet")}
+"""By kind."""
 TARGET = (meta.API_VERSION, "LangSmithTarget")
 GATEWAY = (meta.API_VERSION, "GatewayTelemetry")
 
@@ -177,7 +178,7 @@ _SHAPES: Mapping[tuple[str, str], type[BaseModel]] = {
     SECRET: _Secret,
     CONFIG_MAP: _ConfigMap,
     SERVICE: _Service,
-    DEPLOYMENT: _Deployment,
+    **dict.fromkeys(WORKLOADS.values(), _Workload),
     TARGET: _Custom,
     GATEWAY: _Custom,
 }

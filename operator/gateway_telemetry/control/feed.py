@@ -14,11 +14,14 @@ from typing import Any
 from gateway_telemetry.api import meta
 from gateway_telemetry.cluster.paths import (
     CONFIG_MAPS,
+    DAEMON_SETS,
     DEPLOYMENTS,
     GATEWAY_TELEMETRIES,
     LANGSMITH_TARGETS,
     NAMESPACES,
     SECRETS,
+    STATEFUL_SETS,
+    WORKLOADS,
     Resource,
 )
 from gateway_telemetry.control.queue import Ref
@@ -39,8 +42,8 @@ logger = logging.getLogger(__name__)
 ROLES = f"{meta.ROLE_LABEL} in ({meta.ROLE_COPY}, {meta.ROLE_SOURCE})"
 """Label selector of the Secrets and ConfigMaps that are watched at all; others never reach this process."""
 
-TARGET, GATEWAY, WORKLOAD = "LangSmithTarget", "GatewayTelemetry", "Workload"
-"""Kinds of keys in the queue. Workload: a workload that still carries our claim on its fields."""
+TARGET, GATEWAY = "LangSmithTarget", "GatewayTelemetry"
+"""Kinds of keys in the queue, besides the kinds of workloads: one that still carries our claim on its fields."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,8 @@ WATCHED = (
     Watched(LANGSMITH_TARGETS),
     Watched(GATEWAY_TELEMETRIES),
     Watched(DEPLOYMENTS),
+    Watched(STATEFUL_SETS),
+    Watched(DAEMON_SETS),
     Watched(SECRETS, ROLES),
     Watched(CONFIG_MAPS, ROLES),
 )
@@ -167,7 +172,7 @@ class Feed:
             gateway = project_gateway(obj)
             store.put_gateway(gateway)
             return gateway
-        if kind == DEPLOYMENTS.kind:
+        if kind in WORKLOADS:
             workload = project_workload(obj)
             store.put_workload(workload)
             return workload
@@ -193,7 +198,7 @@ class Feed:
         elif kind == GATEWAY_TELEMETRIES.kind:
             old = store.gateways.get((namespace, name))
             store.drop_gateway((namespace, name))
-        elif kind == DEPLOYMENTS.kind:
+        elif kind in WORKLOADS:
             old = store.workloads.get(id_)
             store.drop_workload(id_)
         elif kind == NAMESPACES.kind:
@@ -232,7 +237,7 @@ class Feed:
 
     def _mark_workload(self, view: Workload) -> None:
         if view.owned:
-            self._mark(Ref(WORKLOAD, view.namespace, view.name))
+            self._mark(Ref(view.kind, view.namespace, view.name))
         record = self._store.records.get((view.namespace, secret_name(view.kind, view.name)))
         if record is not None:
             self._mark(Ref(GATEWAY, *record.owner))

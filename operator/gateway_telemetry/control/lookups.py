@@ -11,16 +11,17 @@ from typing import Any
 
 from gateway_telemetry.cluster.client import Client
 from gateway_telemetry.cluster.errors import Forbidden
-from gateway_telemetry.cluster.paths import CONFIG_MAPS, SECRETS, SERVICES
+from gateway_telemetry.cluster.paths import CONFIG_MAPS, PODS, SECRETS, SERVICES
 from gateway_telemetry.plan.options import Options
 from gateway_telemetry.plan.store import Store, Target, sources_of
 from gateway_telemetry.plan.targets import TargetResult, resolve
-from gateway_telemetry.plan.views import Workload
+from gateway_telemetry.plan.views import Pod, Workload, project_pod
 
 FRESH_SECONDS = 30.0
 """How long an answer is used again; a resync asks anew."""
 
 EnvFromNames = dict[tuple[str, str], frozenset[str] | None]
+WorkloadKey = tuple[str, str, str]
 
 
 class Services:
@@ -89,41 +90,40 @@ class Targets:
         self._results.pop(key, None)
 
 
-class EnvFrom:
-    """Names of the keys of Secrets and ConfigMaps that containers take variables from; never their values."""
+async def env_from(client: Client, workloads: Iterable[Workload]) -> dict[WorkloadKey, EnvFromNames]:
+    """Return, by workload, the names of the keys of Secrets and ConfigMaps that its containers take variables from.
 
-    def __init__(self, client: Client) -> None:
-        self._client = client
-        self._known: dict[tuple[str, str, str], tuple[float, frozenset[str] | None]] = {}
+    One named GET for each, reduced to key names at once and kept for one plan only; None where they may not be read.
 
-    async def refresh(self, workloads: Iterable[Workload]) -> None:
-        """Read the names for these workloads.
-
-        Raises:
-            ApiError: an object could not be read, other than for lack of permission.
-        """
-        now = time.monotonic()
-        self._known = {key: value for key, value in self._known.items() if now - value[0] < FRESH_SECONDS}
-        for workload in workloads:
-            for kind, name in references(workload):
-                key = kind, workload.namespace, name
-                if key not in self._known:
-                    self._known[key] = (now, await self._names(*key))
-
-    async def _names(self, kind: str, namespace: str, name: str) -> frozenset[str] | None:
-        try:
-            found = await self._client.find(SECRETS if kind == "Secret" else CONFIG_MAPS, namespace, name)
-        except Forbidden:
-            return None
-        return frozenset({**((found or {}).get("data") or {}), **((found or {}).get("binaryData") or {})})
-
-    def names(self, workload: Workload) -> EnvFromNames:
-        """Return the names by kind and name; None where they may not be read."""
-        return {
-            (kind, name): self._known[kind, workload.namespace, name][1]
-            for kind, name in references(workload)
-            if (kind, workload.namespace, name) in self._known
+    Raises:
+        ApiError: an object could not be read, other than for lack of permission.
+    """
+    found: dict[WorkloadKey, EnvFromNames] = {}
+    for workload in workloads:
+        names = {
+            (kind, name): await _names(client, kind, workload.namespace, name) for kind, name in references(workload)
         }
+        if names:
+            found[workload.key] = names
+    return found
+
+
+async def _names(client: Client, kind: str, namespace: str, name: str) -> frozenset[str] | None:
+    try:
+        found = await client.find(SECRETS if kind == "Secret" else CONFIG_MAPS, namespace, name)
+    except Forbidden:
+        return None
+    return frozenset({**((found or {}).get("data") or {}), **((found or {}).get("binaryData") or {})})
+
+
+async def pods_of(client: Client, workload: Workload) -> list[Pod]:
+    """Return a workload's pods that have not ended.
+
+    Raises:
+        ApiError: they could not be listed.
+    """
+    listing = await client.list(PODS, workload.namespace, workload.pods)
+    return [view for item in listing.items if (view := project_pod(item)) is not None]
 
 
 def references(workload: Workload) -> set[tuple[str, str]]:

@@ -21,7 +21,8 @@ from gateway_telemetry.cluster.config import Connection, load
 from gateway_telemetry.cluster.errors import ApiError, Forbidden, NotFound, NotLeading
 from gateway_telemetry.cluster.lease import Elector
 from gateway_telemetry.control import watches
-from gateway_telemetry.control.feed import GATEWAY, TARGET, WATCHED, WATCHED_CLUSTERWIDE, WORKLOAD, Feed, Watched
+from gateway_telemetry.control.feed import GATEWAY, TARGET, WATCHED, WATCHED_CLUSTERWIDE, Feed, Watched
+from gateway_telemetry.control.gate import Gate
 from gateway_telemetry.control.health import Metrics, serving
 from gateway_telemetry.control.queue import Handler, Queue, Ref, Retry
 from gateway_telemetry.control.reconcile import Reconciler
@@ -68,7 +69,8 @@ class Operator:
         ):
             self._client = client
             gate = asyncio.Event()
-            reconciler = Reconciler(client, self._store, self._feed, settings.options)
+            turns = Gate(self._store, settings.limits, self._queue.add_later)
+            reconciler = Reconciler(client, self._store, self._feed, settings.options, turns, self._queue)
             if not await self._first_list(client, stop):
                 return
             async with contextlib.AsyncExitStack() as stack:
@@ -130,7 +132,7 @@ class Operator:
             else:
                 store = self._store
                 logger.info(
-                    "found %d LangSmithTargets, %d GatewayTelemetries, %d Deployments",
+                    "found %d LangSmithTargets, %d GatewayTelemetries, %d workloads",
                     len(store.targets),
                     len(store.gateways),
                     len(store.workloads),
@@ -151,7 +153,7 @@ class Operator:
             self._queue.add(Ref(GATEWAY, *key))
         for workload in self._store.workloads.values():
             if workload.owned:
-                self._queue.add(Ref(WORKLOAD, workload.namespace, workload.name))
+                self._queue.add(Ref(workload.kind, workload.namespace, workload.name))
         self._first_listed = True
         self._metrics.resynced.set(time.time())
         return missed

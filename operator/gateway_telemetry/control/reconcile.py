@@ -12,20 +12,25 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from gateway_telemetry.cluster.client import Client
-from gateway_telemetry.cluster.paths import DEPLOYMENTS, GATEWAY_TELEMETRIES, LANGSMITH_TARGETS
+from gateway_telemetry.cluster.errors import ApiError
+from gateway_telemetry.cluster.paths import GATEWAY_TELEMETRIES, LANGSMITH_TARGETS
 from gateway_telemetry.control.feed import GATEWAY, TARGET, Feed
-from gateway_telemetry.control.lookups import EnvFrom, Services, Targets
-from gateway_telemetry.control.queue import Ref, Retry
-from gateway_telemetry.control.writes import Writer
-from gateway_telemetry.plan.gateways import GatewayPlan, Planner, WorkloadKey, leaving, restorable
+from gateway_telemetry.control.gate import Gate
+from gateway_telemetry.control.lookups import Services, Targets, env_from, pods_of
+from gateway_telemetry.control.queue import Queue, Ref, Retry
+from gateway_telemetry.control.writes import Writer, refusal
+from gateway_telemetry.plan.gateways import REFERENCE, GatewayPlan, Planner, WorkloadKey, leaving, restorable
 from gateway_telemetry.plan.options import Options
+from gateway_telemetry.plan.sinks import SinkState
 from gateway_telemetry.plan.status import gateway_status, target_status
 from gateway_telemetry.plan.store import Gateway, Store, target_key
 from gateway_telemetry.plan.targets import Refused
-from gateway_telemetry.plan.views import Key, Record
+from gateway_telemetry.plan.views import Key, Pod, Record, Workload
 
 logger = logging.getLogger(__name__)
 
+ROLLING_SECONDS = 5.0
+"""How often the pods of a rollout are looked at: a crash loop is not told by the workload's own status."""
 RESTORE_SECONDS = 600.0
 """How long a deletion may be held up by writes that fail; after that the records wait for better times alone."""
 
@@ -34,14 +39,23 @@ class Reconciler:
     """Reconciles all kinds of keys against one store."""
 
     def __init__(
-        self, client: Client, store: Store, feed: Feed, options: Options, now: Callable[[], str] | None = None
+        self,
+        client: Client,
+        store: Store,
+        feed: Feed,
+        options: Options,
+        gate: Gate,
+        queue: Queue,
+        now: Callable[[], str] | None = None,
     ) -> None:
         self._store = store
+        self._queue = queue
         self._services = Services(client)
         self._targets = Targets(store, options, self._services)
-        self._env_from = EnvFrom(client)
         self._writer = Writer(client, store, feed)
-        self._planner = Planner(store, options, self._targets.resolve, self._env_from.names)
+        self._client = client
+        self._options = options
+        self._gate = gate
         self._now = now or now_text
         self._deleting_since: dict[Key, float] = {}
 
@@ -59,9 +73,9 @@ class Reconciler:
         if key.kind == TARGET:
             await self._target((key.namespace, key.name))
         elif key.kind == GATEWAY:
-            await self._gateway((key.namespace, key.name))
+            return await self._gateway((key.namespace, key.name))
         else:
-            await self._writer.release(DEPLOYMENTS.kind, key.namespace, key.name)
+            await self._writer.release(*key)
         return None
 
     async def _target(self, key: Key) -> None:
@@ -73,52 +87,102 @@ class Reconciler:
         result = self._targets.resolve(view)
         await self._writer.status(LANGSMITH_TARGETS, view, target_status(view, result, self._now()))
 
-    async def _gateway(self, key: Key) -> None:
+    async def _gateway(self, key: Key) -> float | None:
         view = self._store.gateways.get(key)
         if view is None or view.deleting:
             await self._leave(key, view)
-            return
+            return None
         if view.spec is not None:
             target = self._store.targets.get(target_key(view))
             if target is not None:
                 await self._services.refresh(target)
-        await self._env_from.refresh(self._store.workloads_matching(view))
-        plan = self._planner.plan(view)
+        names = await env_from(self._client, self._store.workloads_matching(view))
+        pods: dict[WorkloadKey, list[Pod]] = {}
+        planner = Planner(
+            self._store,
+            self._options,
+            self._targets.resolve,
+            lambda workload: names.get(workload.key, {}),
+            lambda workload: pods.get(workload.key),
+            self._gate,
+        )
+        unread: dict[WorkloadKey, Refused] = {}
+        if view.spec is not None and view.spec.install.reference is not None:
+            unread = await self._read_pods(self._store.workloads_matching(view), pods)
+        plan = planner.plan(view, unread)
         failures = {} if _suspended(view) else await self._apply(view, plan)
         # The view may be newer by now: the finalizer was written.
         view = self._store.gateways.get(key)
         if view is None or view.deleting:
-            return
+            return None
         if failures is not None:
-            plan = self._planner.plan(view, failures)
+            failures |= unread
+            plan = planner.plan(view, failures)
+        rolling = [item.workload for item in plan.sinks if item.state == "RollingOut"]
+        if rolling:
+            unread |= await self._read_pods(rolling, pods)
+            plan = planner.plan(view, {**unread, **(failures or {})})
+        for waiting in self._gate.seen(view, plan.sinks):
+            if waiting.name != view.name or waiting.namespace != view.namespace:
+                self._queue.add(waiting)
         await self._writer.status(GATEWAY_TELEMETRIES, view, gateway_status(view, plan, self._now()))
-        if failures:
-            raise Retry("; ".join(sorted({str(item.message) for item in failures.values()})))
+        if problems := {**unread, **(failures or {})}:
+            raise Retry("; ".join(sorted({item.message for item in problems.values()})))
+        if any(item.write is not None and item.write.rollback and _due(item) for item in plan.sinks):
+            return 0.0  # a failure that the pods told of
+        return ROLLING_SECONDS if rolling else None
+
+    async def _read_pods(
+        self, workloads: list[Workload], pods: dict[WorkloadKey, list[Pod]]
+    ) -> dict[WorkloadKey, Refused]:
+        """Read the pods of workloads that have some; return why that was not possible."""
+        unread: dict[WorkloadKey, Refused] = {}
+        for workload in workloads:
+            pods[workload.key] = []
+            if workload.rollout.desired or workload.rollout.total:
+                try:
+                    pods[workload.key] = await pods_of(self._client, workload)
+                except ApiError as error:
+                    unread[workload.key] = refusal(error)
+        return unread
 
     async def _apply(self, view: Gateway, plan: GatewayPlan) -> dict[WorkloadKey, Refused] | None:
         """Write what the plan asks for; return what failed, or None if there was nothing to do."""
-        due = [item.write for item in plan.sinks if item.write is not None and item.write.due]
+        due = [item.write for item in plan.sinks if item.write is not None and _due(item)]
+        restarts = [item for item in plan.sinks if item.restart]
+        reference = plan.reference if plan.reference is not None and plan.reference.due else None
         records = self._store.records_of_owner(view.key)
         restores = view.spec is not None and view.spec.deletion_policy == "Restore"
-        remain = len(records) > len(plan.restore) or bool(due)
-        if due and restores:
+        remain = len(records) > len(plan.restore) or bool(due) or reference is not None
+        if (due or reference is not None) and restores:
             await self._writer.finalizer(view, wanted=True)
         failures: dict[WorkloadKey, Refused] = {}
         for record in plan.restore:
             try:
                 await self._writer.restore(record)
+                self._gate.gone([_workload_of(record)])
             except Refused as refused:
                 failures[_workload_of(record)] = refused
                 remain = True
+        if reference is not None:
+            try:
+                await self._writer.reference(view, reference, self._now())
+            except Refused as refused:
+                failures[REFERENCE] = refused
         for write in due:
             try:
                 await self._writer.inject(view, write)
             except Refused as refused:
                 failures[write.workload.key] = refused
+        for item in restarts:
+            try:
+                await self._writer.restart(item.workload, item.restart)
+            except Refused as refused:
+                failures[item.workload.key] = refused
         current = self._store.gateways.get(view.key)
         if current is not None and not (remain and restores):
             await self._writer.finalizer(current, wanted=False)
-        return failures if due or plan.restore else None
+        return failures if due or plan.restore or restarts or reference is not None else None
 
     async def _leave(self, key: Key, view: Gateway | None) -> None:
         """Take away what was written for an object that is gone or going; then let it go."""
@@ -127,6 +191,7 @@ class Reconciler:
         for record in records:
             try:
                 await self._writer.restore(record)
+                self._gate.gone([_workload_of(record)])
                 logger.info("restored %s %s/%s", record.workload[0], record.namespace, record.workload[1])
             except Refused as refused:
                 failures[_workload_of(record)] = refused
@@ -144,6 +209,13 @@ class Reconciler:
         """Tell whether a deletion may still be held up. The record outlives the object, so nothing is lost after."""
         began = self._deleting_since.setdefault(key, time.monotonic())
         return time.monotonic() - began < RESTORE_SECONDS
+
+
+def _due(item: SinkState) -> bool:
+    """Tell whether a sink's write is to be done: it is due, and nothing holds it back."""
+    if item.write is None or not item.write.due:
+        return False
+    return item.state == "Pending" or bool(item.write.rollback)
 
 
 def _suspended(view: Gateway) -> bool:

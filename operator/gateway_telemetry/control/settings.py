@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from gateway_telemetry.cluster.lease import LeaseTimes
+from gateway_telemetry.control.gate import Limits
 from gateway_telemetry.plan.options import Options
 
 
@@ -40,6 +41,7 @@ class Settings:
         namespaces: those that are watched; all when empty.
         options: what planning depends on.
         workers: keys that are reconciled at a time.
+        limits: workloads whose pods may be replaced at a time.
         resync_seconds: pause between full lists, which heal what a watch missed.
         lease: namespace and name of the leader's Lease, or None to run without election.
         identity: holder name in the Lease.
@@ -50,6 +52,7 @@ class Settings:
     kubeconfig: str | None = None
     context: str | None = None
     workers: int = 8
+    limits: Limits = field(default_factory=Limits)
     resync_seconds: float = 600.0
     lease: tuple[str, str] | None = None
     lease_times: LeaseTimes = field(default_factory=LeaseTimes)

@@ -19,19 +19,21 @@ from gateway_telemetry.api.reasons import Reason
 from gateway_telemetry.cluster import ownership
 from gateway_telemetry.cluster.client import Client
 from gateway_telemetry.cluster.errors import ApiError, Conflict, Forbidden, NotFound
-from gateway_telemetry.cluster.paths import GATEWAY_TELEMETRIES, SECRETS, WORKLOADS, Resource
+from gateway_telemetry.cluster.paths import CONFIG_MAPS, GATEWAY_TELEMETRIES, SECRETS, WORKLOADS, Resource
 from gateway_telemetry.control.feed import Feed
 from gateway_telemetry.plan import restore
 from gateway_telemetry.plan.gateways import Write
 from gateway_telemetry.plan.injection import body
-from gateway_telemetry.plan.secret import secret_object
+from gateway_telemetry.plan.reference import CA_SUFFIX, ReferenceWrite, reference_objects, restart_body
+from gateway_telemetry.plan.secret import PREVIOUS_PREFIX, secret_object
 from gateway_telemetry.plan.store import Custom, Gateway, Store
 from gateway_telemetry.plan.targets import Refused
-from gateway_telemetry.plan.views import MANAGED_BY, MANAGED_BY_LABEL, RECORD_KEY, Record, project_workload
+from gateway_telemetry.plan.views import MANAGED_BY, MANAGED_BY_LABEL, RECORD_KEY, Record, Workload, project_workload
 
 logger = logging.getLogger(__name__)
 
-DATA_KEYS = (HEADERS_KEY, CA_KEY, RECORD_KEY)
+FILE_KEYS = (HEADERS_KEY, CA_KEY)
+DATA_KEYS = (*FILE_KEYS, RECORD_KEY, *(PREVIOUS_PREFIX + key for key in FILE_KEYS))
 """All keys that a Secret of ours can hold; those that it no longer needs are removed."""
 
 
@@ -99,22 +101,88 @@ class Writer:
     async def _secret(self, view: Gateway, write: Write) -> None:
         wanted = secret_object(view, write)
         namespace, name = write.workload.namespace, write.secret
-        if write.record is None:
-            try:
-                self._feed.wrote(await self._client.create(SECRETS, namespace, wanted))
-            except Conflict:
-                found = await self._client.get(SECRETS, namespace, name)
-                if (found["metadata"].get("labels") or {}).get(MANAGED_BY_LABEL) != MANAGED_BY:
-                    raise Refused(
-                        Reason.SECRET_NAME_TAKEN,
-                        f"Secret {namespace}/{name} exists and is not this operator's: rename or delete it",
-                    ) from None
-            else:
-                return
+        if write.record is None and await self._created(SECRETS, namespace, wanted):
+            return
+        if write.rollback or (write.record is not None and _keeps_previous(view)):
+            wanted["data"] |= self._kept(await self._client.get(SECRETS, namespace, name), write)
         data = {key: wanted["data"].get(key) for key in DATA_KEYS}
         # A merge patch: keys that are no longer needed go, labels and annotations of others stay.
         patch = {"data": data, "metadata": wanted["metadata"]}
         self._feed.wrote(await self._client.merge_patch(SECRETS, namespace, name, patch))
+
+    async def _created(self, resource: Resource, namespace: str, wanted: dict[str, Any]) -> bool:
+        """Create an object of ours; return False if it is there already.
+
+        Raises:
+            Refused: somebody else's has its name.
+        """
+        name = wanted["metadata"]["name"]
+        try:
+            live = await self._client.create(resource, namespace, wanted)
+        except Conflict:
+            found = await self._client.get(resource, namespace, name)
+            if (found["metadata"].get("labels") or {}).get(MANAGED_BY_LABEL) != MANAGED_BY:
+                raise Refused(
+                    Reason.SECRET_NAME_TAKEN,
+                    f"{resource.kind} {namespace}/{name} exists and is not this operator's: rename or delete it",
+                ) from None
+            return False
+        if resource is SECRETS:
+            self._feed.wrote(live)
+        return True
+
+    def _kept(self, live: dict[str, Any], write: Write) -> dict[str, str]:
+        """Return data as it is for a rollback: back from what was kept, or what is there now, to be kept."""
+        data: dict[str, str] = live.get("data") or {}
+        if write.rollback:
+            return {key: data[PREVIOUS_PREFIX + key] for key in FILE_KEYS if PREVIOUS_PREFIX + key in data}
+        if write.record is not None and write.record.injection == write.injection:
+            return {key: text for key, text in data.items() if key.startswith(PREVIOUS_PREFIX)}
+        return {PREVIOUS_PREFIX + key: data[key] for key in FILE_KEYS if key in data}
+
+    async def reference(self, view: Gateway, write: ReferenceWrite, now: str) -> None:
+        """Write the Secret that a chart refers to, and the CA beside it.
+
+        Raises:
+            Refused: with the reason that the sinks show.
+        """
+        secret, config_map = reference_objects(view, write, now)
+        ca = write.name + CA_SUFFIX
+        try:
+            async with self._alone(SECRETS.kind, write.namespace, write.name):
+                if config_map is not None and not await self._created(CONFIG_MAPS, write.namespace, config_map):
+                    await self._client.merge_patch(CONFIG_MAPS, write.namespace, ca, config_map)
+                if write.record is None and await self._created(SECRETS, write.namespace, secret):
+                    return
+                live = await self._client.get(SECRETS, write.namespace, write.name)
+                # Keys that are no longer needed go.
+                data = {**dict.fromkeys(live.get("data") or {}, None), **secret["data"]}
+                patch = {"data": data, "metadata": secret["metadata"]}
+                self._feed.wrote(await self._client.merge_patch(SECRETS, write.namespace, write.name, patch))
+                if config_map is None:
+                    await self._forget_ca(write.namespace, ca)
+        except ApiError as error:
+            raise refusal(error) from None
+
+    async def _forget_ca(self, namespace: str, name: str) -> None:
+        found = await self._client.find(CONFIG_MAPS, namespace, name)
+        if found is not None and (found["metadata"].get("labels") or {}).get(MANAGED_BY_LABEL) == MANAGED_BY:
+            await self._client.delete(CONFIG_MAPS, namespace, name, uid=found["metadata"]["uid"])
+
+    async def restart(self, workload: Workload, since: str) -> None:
+        """Restart a workload's pods as ``kubectl rollout restart`` does.
+
+        Raises:
+            Refused: the API server did not let us.
+        """
+        try:
+            async with self._alone(*workload.key):
+                resource = WORKLOADS[workload.kind]
+                wanted = restart_body(workload, since)
+                live = await ownership.write(self._client, resource, workload.namespace, workload.name, None, wanted)
+                self._feed.wrote(live)
+        except ApiError as error:
+            raise refusal(error) from None
 
     async def restore(self, record: Record) -> None:
         """Take away what a record remembers, then the record.
@@ -125,12 +193,25 @@ class Writer:
             Refused: the API server did not let us.
         """
         kind, name = record.workload
+        if record.reference:
+            await self._drop_reference(record)
+            return
         resource = WORKLOADS[kind]
         try:
             async with self._alone(kind, record.namespace, name):
                 live = await self._client.find(resource, record.namespace, name)
                 if live is not None and record.workload_uid in (None, live["metadata"]["uid"]):
                     await self._clear(resource, record, live)
+                await self._client.delete(SECRETS, record.namespace, record.name)
+        except ApiError as error:
+            raise refusal(error) from None
+        self._feed.removed(SECRETS.kind, record.namespace, record.name)
+
+    async def _drop_reference(self, record: Record) -> None:
+        """Delete the Secret that a chart refers to: running pods keep what they read, new ones start without it."""
+        try:
+            async with self._alone(SECRETS.kind, record.namespace, record.name):
+                await self._forget_ca(record.namespace, record.name + CA_SUFFIX)
                 await self._client.delete(SECRETS, record.namespace, record.name)
         except ApiError as error:
             raise refusal(error) from None
@@ -167,6 +248,10 @@ class Writer:
             live = await self._client.merge_patch(resource, view.namespace, view.name, patch, subresource="status")
             self._feed.wrote(live)
         return True
+
+
+def _keeps_previous(view: Gateway) -> bool:
+    return view.spec is not None and view.spec.install.rollout.on_failure == "Rollback"
 
 
 def refusal(error: ApiError) -> Refused:

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gateway_telemetry.adapters import Context, adapter_for
 from gateway_telemetry.api.conditions import Finding, bad, good, summarise, unknown
 from gateway_telemetry.api.gateway import GatewayTelemetrySpec
 from gateway_telemetry.api.reasons import Reason
-from gateway_telemetry.endpoint import EndpointProblem, Headers
-from gateway_telemetry.plan import checks
-from gateway_telemetry.plan.injection import render
+from gateway_telemetry.endpoint import EndpointProblem
+from gateway_telemetry.plan.inject import EnvFromLookup, Lookups, held, injected
 from gateway_telemetry.plan.options import Options
+from gateway_telemetry.plan.reference import ReferenceWrite, reference_write, referring
 from gateway_telemetry.plan.references import ConsentWithdrawn, References, TargetLookup, resolve_references
-from gateway_telemetry.plan.rollout import progress
 from gateway_telemetry.plan.sinks import SinkState, by_trouble, programmed, sink, waiting
-from gateway_telemetry.plan.store import Gateway, Store, target_key
+from gateway_telemetry.plan.store import Gateway, Store
 from gateway_telemetry.plan.targets import Refused
+from gateway_telemetry.plan.turns import Gate, PodLookup, approved
 from gateway_telemetry.plan.views import Key, Record, Workload
-from gateway_telemetry.plan.writes import Write, foreign, foreign_volumes, secret_name, write_for, written
+from gateway_telemetry.plan.writes import Write, secret_name
 
-EnvFromLookup = Callable[[Workload], checks.EnvFromKeys]
 WorkloadKey = tuple[str, str, str]
 
 __all__ = [
@@ -50,6 +48,7 @@ class GatewayPlan:
     Attributes:
         restore: records whose workloads must be put back as they were.
         endpoint: full traces URL and project, once the references are resolved.
+        reference: the Secret of ``install.reference``, if that is the way.
     """
 
     findings: tuple[Finding, ...]
@@ -57,6 +56,11 @@ class GatewayPlan:
     restore: tuple[Record, ...]
     endpoint: tuple[str, str] | None
     advice: tuple[str, ...] = ()
+    reference: ReferenceWrite | None = None
+
+
+REFERENCE: WorkloadKey = ("Secret", "", "")
+"""Key in `failures` of the Secret of ``install.reference``."""
 
 
 def identity(view: Gateway, options: Options) -> str:
@@ -82,11 +86,19 @@ def claimant(workload: Workload, store: Store) -> Gateway | None:
 class Planner:
     """Plans gateways against one store; holds no state of its own."""
 
-    def __init__(self, store: Store, options: Options, targets: TargetLookup, env_from: EnvFromLookup) -> None:
+    def __init__(
+        self,
+        store: Store,
+        options: Options,
+        targets: TargetLookup,
+        env_from: EnvFromLookup,
+        pods: PodLookup = lambda _: None,
+        gate: Gate | None = None,
+    ) -> None:
         self._store = store
         self._options = options
         self._targets = targets
-        self._env_from = env_from
+        self._lookups = Lookups(env_from, pods, gate)
 
     def plan(self, view: Gateway, failures: Mapping[WorkloadKey, Refused] | None = None) -> GatewayPlan:
         """Return the plan for one GatewayTelemetry that exists and is not being deleted.
@@ -101,11 +113,12 @@ class Planner:
         matched = [item for item in selected if not item.deleting]
         keys = {(item.kind, item.name) for item in selected}
         undone = tuple(item for item in records if not _left_behind(item, view))
-        left = tuple(item for item in undone if item.workload not in keys)
+        left = tuple(item for item in undone if not _wanted(item, view.spec, keys))
         if not matched:
+            kind, way = view.spec.install.workloads.kind, "inject" if view.spec.install.inject else "reference"
             message = (
-                f"spec.install.inject.workloads.selector matches no Deployment in namespace {view.namespace}: compare "
-                f"it with kubectl get deployments -n {view.namespace} --show-labels"
+                f"spec.install.{way}.workloads.selector matches no {kind} in namespace {view.namespace}: compare "
+                f"it with kubectl get {kind.lower()}s -n {view.namespace} --show-labels"
             )
             return self._give_up(bad("Accepted", Reason.NO_MATCHING_WORKLOADS, message), left)
         lost = {item.key: owner for item in matched if (owner := claimant(item, self._store)) and owner.key != view.key}
@@ -122,14 +135,46 @@ class Planner:
             finding = bad("ResolvedRefs", refusal.reason, refusal.message)
             return self._stop(accepted, finding, left, waiting(matched))
         findings = [accepted, good("ResolvedRefs", Reason.RESOLVED, f"Traces go to project {found.project!r}.")]
-        sinks = tuple(
+        beaten = [
             sink(item, "Blocked", Reason.CONFLICTED, _lost(item, lost[item.key]))
-            if item.key in lost
-            else self._workload(view, view.spec, item, found, (failures or {}).get(item.key))
             for item in matched
-        )
+            if item.key in lost
+        ]
+        mine = [item for item in matched if item.key not in lost]
+        reference, own = self._sinks(view, view.spec, mine, found, failures or {})
+        sinks = tuple(sorted([*beaten, *own], key=lambda item: item.workload.key))
         findings.append(programmed(sinks))
-        return self._finish(findings, sinks, left, (found.resolved.endpoints.traces, found.project), found.advice)
+        endpoint = found.resolved.endpoints.traces, found.project
+        return self._finish(findings, sinks, left, endpoint, found.advice, reference)
+
+    def _sinks(
+        self,
+        view: Gateway,
+        spec: GatewayTelemetrySpec,
+        mine: list[Workload],
+        refers: References,
+        failures: Mapping[WorkloadKey, Refused],
+    ) -> tuple[ReferenceWrite | None, list[SinkState]]:
+        stamp = identity(view, self._options)
+        if spec.install.reference is None:
+            found = tuple(
+                injected(view, spec, item, refers, stamp, self._store, self._lookups, failures.get(item.key))
+                for item in mine
+            )
+            return None, [held(view, item, self._lookups.gate) for item in approved(view, found)]
+        write: ReferenceWrite | EndpointProblem
+        try:
+            write = reference_write(view, spec, refers, stamp, mine, self._store)
+        except EndpointProblem as problem:
+            write = problem
+        failure = failures.get(REFERENCE)
+        sinks = [
+            referring(view, spec, item, write, refers, self._lookups, failure or failures.get(item.key))
+            for item in mine
+        ]
+        if isinstance(write, EndpointProblem) or refers.target.suspend:
+            return None, sinks
+        return write, sinks
 
     def _give_up(self, accepted: Finding, restore: tuple[Record, ...] = ()) -> GatewayPlan:
         pending = unknown("ResolvedRefs", Reason.PENDING, "The spec must be accepted first.")
@@ -149,62 +194,18 @@ class Planner:
         restore: tuple[Record, ...],
         endpoint: tuple[str, str] | None,
         advice: tuple[str, ...],
+        reference: ReferenceWrite | None = None,
     ) -> GatewayPlan:
         findings += [unknown(type_, Reason.NOT_VERIFIED) for type_ in ("Producing", "Delivered")]
         findings += summarise(findings, ("Accepted", "ResolvedRefs", "Programmed"))
-        return GatewayPlan(tuple(findings), sinks, restore, endpoint, advice)
+        return GatewayPlan(tuple(findings), sinks, restore, endpoint, advice, reference)
 
-    def _workload(
-        self,
-        view: Gateway,
-        spec: GatewayTelemetrySpec,
-        workload: Workload,
-        refers: References,
-        failure: Refused | None,
-    ) -> SinkState:
-        where = f"{workload.kind} {workload.namespace}/{workload.name}"
-        container: str | None = None
-        try:
-            adapter = adapter_for(spec.gateway.type)
-            picked = checks.pick_container(workload, spec.install.inject.container, adapter)
-            container = picked.name
-            context = Context(
-                spec=spec,
-                endpoints=refers.resolved.endpoints,
-                headers=Headers(refers.resolved.key, refers.project, refers.target.workspace_id),
-                ca_pem=refers.resolved.ca_pem,
-                identity=identity(view, self._options),
-                workload=workload.key,
-            )
-            settings = adapter.settings(context)
-            from_ = checks.inherited(picked, self._env_from(workload), where)
-            name = secret_name(workload.kind, workload.name)
-            record = self._store.records.get((workload.namespace, name))
-            mine = written(record)
-            others = foreign(picked, mine)
-            variables = checks.writable(settings.env, others, from_, name)
-            injection = render(picked.name, settings, variables, name)
-            checks.check_container(picked, others, injection, adapter.forbidden(context), from_, where)
-            checks.check_mounts(foreign_volumes(workload, mine), others, injection, where)
-            write = write_for(view, workload, injection, settings.files, name, record)
-        except EndpointProblem as problem:
-            return sink(workload, "Blocked", Reason(problem.reason), f"{where}: {problem.message}", container)
-        except Refused as refusal:
-            return sink(workload, "Blocked", refusal.reason, refusal.message, container)
-        if failure is not None:
-            return sink(workload, "Failed", failure.reason, failure.message, container, write)
-        if write.due and refers.target.suspend:
-            target = "/".join(target_key(view))
-            message = f"{where} does not carry them yet: LangSmithTarget {target} is suspended"
-            return sink(workload, "Pending", Reason.TARGET_SUSPENDED, message, container)
-        if write.due:
-            return sink(workload, "Pending", Reason.NOT_WRITTEN, f"{where} does not carry them yet", container, write)
-        env = {item.get("name"): item.get("value") for item in picked.env}
-        notes = adapter.advice({key: value for key, value in env.items() if key is not None})
-        reason, message = progress(workload)
-        if reason is Reason.PROGRAMMED:
-            return sink(workload, "Programmed", reason, ". ".join(notes), container, write)
-        return sink(workload, "RollingOut", reason, message, container, write)
+
+def _wanted(record: Record, spec: GatewayTelemetrySpec, selected: set[tuple[str, str]]) -> bool:
+    """Tell whether what a record remembers is still asked for by the spec, whatever becomes of it."""
+    if spec.install.reference is not None:
+        return record.reference and record.name == spec.install.reference.secret_name
+    return record.workload in selected
 
 
 def _left_behind(record: Record, view: Gateway) -> bool:

@@ -1,9 +1,11 @@
-"""Has a workload rolled out? The rules of ``kubectl rollout status``, without waiting."""
+"""Has a workload rolled out, and if not, why? The rules of ``kubectl rollout status``, without waiting."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from gateway_telemetry.api.reasons import Reason
-from gateway_telemetry.plan.views import Workload
+from gateway_telemetry.plan.views import Pod, Workload
 
 
 def progress(workload: Workload) -> tuple[Reason, str]:
@@ -27,8 +29,31 @@ def progress(workload: Workload) -> tuple[Reason, str]:
         return Reason.ROLLOUT_FAILED, f"{where}: {state.failure}"
     if behind:
         return Reason.ROLLOUT_IN_PROGRESS, f"{where}: waiting for its controller to see the change"
+    if state.by_hand is not None:
+        old = max(state.total - state.updated, 0)
+        return (
+            Reason.ROLLOUT_BY_HAND,
+            f"{where}: {old} of {state.total} pods keep the old settings, because {state.by_hand}: delete them when it "
+            "suits you",
+        )
     return (
         Reason.ROLLOUT_IN_PROGRESS,
         f"{where}: {min(state.updated, state.desired)} of {state.desired} pods have the settings, "
         f"{state.available} available, {max(state.total - state.updated, 0)} old ones left",
     )
+
+
+def in_progress(workload: Workload) -> bool:
+    """Tell whether pods that carry our settings are being replaced right now: what the caps count."""
+    return workload.config_hash is not None and progress(workload)[0] is Reason.ROLLOUT_IN_PROGRESS
+
+
+def trouble(workload: Workload, pods: Sequence[Pod]) -> str | None:
+    """Return why the pods of the present settings cannot run, or None.
+
+    Only pods with the template's hash count: what fails with older settings is not this rollout's fault.
+    """
+    for pod in sorted(pods, key=lambda item: item.name):
+        if pod.trouble is not None and pod.config_hash == workload.config_hash:
+            return f"pod {pod.name}: {pod.trouble}"
+    return None

@@ -41,13 +41,19 @@ def secret_object(view: Gateway, write: Write) -> dict[str, Any]:
     }
 
 
+PREVIOUS_PREFIX = "previous."
+"""Before the names of data keys that hold what the Secret held before the last change, for a rollback."""
+
+
 def _record(view: Gateway, write: Write) -> str:
     workload = write.workload
-    record = {
+    record: dict[str, Any] = {
         "owner": {"namespace": view.namespace, "name": view.name, "uid": view.uid or None},
         "workload": {"kind": workload.kind, "name": workload.name, "uid": workload.uid or None},
         "injection": write.injection.to_json(),
-        "previous": write.previous.to_json() if write.previous is not None else None,
+        "previous": write.previous.to_json() if write.previous is not None and not write.rollback else None,
         "orphan": view.spec is not None and view.spec.deletion_policy == "Orphan",
     }
+    if write.rollback:
+        record["failed"] = write.rollback
     return json.dumps(record, ensure_ascii=True, separators=(",", ":"), sort_keys=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gateway_telemetry.api.conditions import Finding, bad, good
+from gateway_telemetry.api.conditions import Finding, bad, good, unknown
 from gateway_telemetry.api.reasons import Reason
 from gateway_telemetry.plan.views import Workload
 from gateway_telemetry.plan.writes import Write
@@ -12,7 +12,11 @@ from gateway_telemetry.plan.writes import Write
 
 @dataclass(frozen=True)
 class SinkState:
-    """One workload: what must be written and how far it is."""
+    """One workload: what must be written and how far it is.
+
+    Attributes:
+        restart: a time (RFC 3339) since which its pods must have started, when they are to be restarted for that.
+    """
 
     workload: Workload
     container: str | None
@@ -20,6 +24,7 @@ class SinkState:
     reason: Reason
     message: str
     write: Write | None = None
+    restart: str = ""
 
 
 def sink(
@@ -55,4 +60,5 @@ def programmed(sinks: tuple[SinkState, ...]) -> Finding:
         return good("Programmed", Reason.PROGRAMMED, ". ".join([f"{len(sinks)} of {len(sinks)} workloads", *notes]))
     rest = sum(1 for item in sinks if item.state != "Programmed") - 1
     more = f" (and {rest} more: see status.sinks)" if rest else ""
-    return bad("Programmed", worst.reason, f"{worst.message}{more}")
+    tell = unknown if worst.reason is Reason.AWAITING_APPROVAL else bad
+    return tell("Programmed", worst.reason, f"{worst.message}{more}")

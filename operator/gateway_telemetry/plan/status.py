@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gateway_telemetry.api import meta
 from gateway_telemetry.api.conditions import Finding, bounded, good, merge
 from gateway_telemetry.api.reasons import Reason
 from gateway_telemetry.plan.gateways import GatewayPlan
 from gateway_telemetry.plan.sinks import SinkState, by_trouble
 from gateway_telemetry.plan.store import Custom, Gateway, Target
 from gateway_telemetry.plan.targets import TargetResult
+from gateway_telemetry.plan.turns import requested
 
 SINK_LIMIT = 100
 """Length of ``status.sinks``, as in the CRD: an object must stay far below etcd's limit."""
@@ -67,7 +67,7 @@ def gateway_status(view: Gateway, plan: GatewayPlan, now: str) -> dict[str, Any]
 def _common(view: Custom[Any], findings: Sequence[Finding], now: str) -> dict[str, Any]:
     status: dict[str, Any] = {"observedGeneration": view.generation}
     # A request stays answered when its annotation goes.
-    request = view.annotations.get(meta.REQUESTED_AT_ANNOTATION) or view.status.get("lastHandledRequest")
+    request = requested(view) or view.status.get("lastHandledRequest")
     if request is not None:
         status["lastHandledRequest"] = request
     status["conditions"] = merge(view.status.get("conditions") or (), findings, view.generation, now)

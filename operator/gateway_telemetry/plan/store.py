@@ -19,6 +19,7 @@ from gateway_telemetry.api.reasons import Reason
 from gateway_telemetry.api.rules import Model
 from gateway_telemetry.api.target import LangSmithTargetSpec
 from gateway_telemetry.endpoint import EndpointProblem, normalise_base_path, self_hosted
+from gateway_telemetry.plan.rollout import in_progress
 from gateway_telemetry.plan.views import Key, Record, Source, Workload, compact
 
 Spec = TypeVar("Spec", bound=Model)
@@ -137,6 +138,8 @@ class Store:
         self.sources: dict[tuple[str, str, str], Source] = {}
         self.records: dict[Key, Record] = {}
         self.namespaces: dict[str, Mapping[str, str]] = {}
+        self.rolling: set[tuple[str, str, str]] = set()
+        """Workloads with settings of ours whose pods are being replaced."""
         self._gateways_by_target: dict[Key, set[Key]] = defaultdict(set)
         self._gateways_by_label: dict[tuple[str, str, str], set[Key]] = defaultdict(set)
         self._workloads_by_label: dict[tuple[str, str, str], set[tuple[str, str, str]]] = defaultdict(set)
@@ -178,12 +181,15 @@ class Store:
         """Store or replace a workload."""
         self.drop_workload(view.key)
         self.workloads[view.key] = view
+        if in_progress(view):
+            self.rolling.add(view.key)
         for bucket in _label_buckets(view.namespace, view.labels):
             self._workloads_by_label[bucket].add(view.key)
 
     def drop_workload(self, key: tuple[str, str, str]) -> None:
         """Forget a workload."""
         old = self.workloads.pop(key, None)
+        self.rolling.discard(key)
         if old is not None:
             for bucket in _label_buckets(old.namespace, old.labels):
                 self._workloads_by_label[bucket].discard(key)
@@ -219,7 +225,8 @@ class Store:
             keys |= self._gateways_by_label.get(bucket, set())
         found = [self.gateways[key] for key in keys]
         return sorted(
-            (view for view in found if selector_of(view).matches(dict(workload.labels))), key=lambda view: view.age
+            (view for view in found if selects(view, workload)),
+            key=lambda view: view.age,
         )
 
     def workloads_matching(self, view: Gateway) -> list[Workload]:
@@ -231,13 +238,20 @@ class Store:
         for bucket in _buckets(view.namespace, selector):
             found = self._workloads_by_label.get(bucket, set())
             keys = found if keys is None else keys & found
-        return [self.workloads[key] for key in sorted(keys or ()) if selector.matches(dict(self.workloads[key].labels))]
+        return [self.workloads[key] for key in sorted(keys or ()) if selects(view, self.workloads[key])]
 
 
 def selector_of(view: Gateway) -> LabelSelector:
     """Return the workload selector of a gateway with a valid spec."""
     assert view.spec is not None
-    return view.spec.install.inject.workloads.selector
+    return view.spec.install.workloads.selector
+
+
+def selects(view: Gateway, workload: Workload) -> bool:
+    """Tell whether a gateway with a valid spec is about a workload of its namespace."""
+    assert view.spec is not None
+    wanted = view.spec.install.workloads
+    return wanted.kind == workload.kind and wanted.selector.matches(dict(workload.labels))
 
 
 def target_key(view: Gateway) -> Key:

@@ -11,7 +11,7 @@ import binascii
 import hashlib
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,7 +53,16 @@ class Container:
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
-    """What a workload's status says of its rollout."""
+    """What a workload's spec and status say of its rollout, the same for all kinds.
+
+    Attributes:
+        desired: pods that there should be.
+        updated: of the newest template.
+        total: of any template.
+        paused: whether its controller replaces no pods by order of the spec.
+        by_hand: why pods are replaced only when somebody deletes them (OnDelete, a partition), or None.
+        failure: why the controller has given up, or None.
+    """
 
     observed_generation: int
     desired: int
@@ -61,14 +70,18 @@ class Rollout:
     updated: int
     available: int
     paused: bool
+    by_hand: str | None
     failure: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """A Deployment as planning sees it.
+    """A Deployment, StatefulSet or DaemonSet as planning sees it.
 
     Attributes:
+        pods: label selector of its pods, as the API takes it.
+        last_manager: field manager that changed its spec or metadata last, other than this operator; may be empty.
+        restarted_at: when a restart of its pods was last asked for (RFC 3339), as ``kubectl rollout restart`` does.
         owned: whether ``metadata.managedFields`` still names this operator (a release is due).
     """
 
@@ -85,6 +98,9 @@ class Workload:
     rollout: Rollout
     deleting: bool
     owned: bool
+    pods: str = ""
+    last_manager: str = ""
+    restarted_at: str = ""
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -94,6 +110,22 @@ class Workload:
     def container(self, name: str) -> Container | None:
         """Return the container of that name."""
         return next((item for item in self.containers if item.name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """A pod as far as rollouts are concerned.
+
+    Attributes:
+        created: RFC 3339.
+        config_hash: of its template.
+        trouble: why it does not run and will not without somebody's help, or None.
+    """
+
+    name: str
+    created: str
+    config_hash: str | None
+    trouble: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +158,9 @@ class Record:
         previous: what stood there before that change.
         digest: hash of the other data keys, to compare content without keeping it.
         orphan: whether the owner's deletionPolicy was Orphan.
+        failed: hash of content whose rollout failed and was rolled back; it is not written again.
+        reference: whether the Secret is one that the chart refers to (install.reference).
+        changed_at: when the content of a referred Secret last changed (RFC 3339); empty otherwise.
     """
 
     namespace: str
@@ -138,17 +173,21 @@ class Record:
     previous: Injection | None
     digest: str
     orphan: bool
+    failed: str = ""
+    reference: bool = False
+    changed_at: str = ""
 
 
 def project_workload(obj: Mapping[str, Any]) -> Workload:
-    """Return the view of a Deployment as the API server sends it."""
+    """Return the view of a Deployment, StatefulSet or DaemonSet as the API server sends it."""
     metadata = obj["metadata"]
     spec = obj.get("spec") or {}
     template = spec.get("template") or {}
     pod = template.get("spec") or {}
     annotations = metadata.get("annotations") or {}
+    kind = obj.get("kind") or "Deployment"
     return Workload(
-        kind=obj.get("kind") or "Deployment",
+        kind=kind,
         namespace=metadata.get("namespace") or "default",
         name=metadata["name"],
         uid=metadata.get("uid") or "",
@@ -166,16 +205,42 @@ def project_workload(obj: Mapping[str, Any]) -> Workload:
         volumes=tuple(compact(pod.get("volumes") or [])),
         config_hash=((template.get("metadata") or {}).get("annotations") or {}).get(meta.CONFIG_HASH_ANNOTATION),
         record=annotations.get(meta.RECORD_ANNOTATION),
-        rollout=_rollout(spec, obj.get("status") or {}),
+        rollout=_ROLLOUTS[kind](spec, obj.get("status") or {}),
         deleting="deletionTimestamp" in metadata,
         owned=any(
             entry.get("manager") == meta.FIELD_MANAGER and entry.get("operation") == "Apply"
             for entry in metadata.get("managedFields") or ()
         ),
+        pods=_label_selector(spec.get("selector") or {}),
+        last_manager=_last_manager(metadata.get("managedFields") or ()),
+        restarted_at=((template.get("metadata") or {}).get("annotations") or {}).get(_RESTARTED_AT) or "",
     )
 
 
-def _rollout(spec: Mapping[str, Any], status: Mapping[str, Any]) -> Rollout:
+def _label_selector(selector: Mapping[str, Any]) -> str:
+    parts = [f"{key}={value}" for key, value in sorted((selector.get("matchLabels") or {}).items())]
+    for item in selector.get("matchExpressions") or ():
+        key, values = item["key"], ",".join(item.get("values") or ())
+        word = {"In": f"{key} in ({values})", "NotIn": f"{key} notin ({values})", "DoesNotExist": f"!{key}"}
+        parts.append(word.get(item["operator"], key))
+    return ",".join(parts)
+
+
+def _last_manager(entries: Sequence[Mapping[str, Any]]) -> str:
+    others = [
+        (item.get("time") or "", item.get("manager") or "")
+        for item in entries
+        if item.get("manager") != meta.FIELD_MANAGER and not item.get("subresource")
+    ]
+    return max(others, default=("", ""))[1]
+
+
+def _replicas(spec: Mapping[str, Any]) -> int:
+    replicas = spec.get("replicas")
+    return 1 if replicas is None else int(replicas)
+
+
+def _deployment(spec: Mapping[str, Any], status: Mapping[str, Any]) -> Rollout:
     failure = next(
         (
             str(item.get("message") or "progress deadline exceeded")
@@ -184,15 +249,89 @@ def _rollout(spec: Mapping[str, Any], status: Mapping[str, Any]) -> Rollout:
         ),
         None,
     )
-    replicas = spec.get("replicas")
     return Rollout(
         observed_generation=status.get("observedGeneration") or 0,
-        desired=1 if replicas is None else replicas,
+        desired=_replicas(spec),
         total=status.get("replicas") or 0,
         updated=status.get("updatedReplicas") or 0,
         available=status.get("availableReplicas") or 0,
         paused=bool(spec.get("paused")),
+        by_hand=None,
         failure=failure,
+    )
+
+
+def _stateful_set(spec: Mapping[str, Any], status: Mapping[str, Any]) -> Rollout:
+    strategy = spec.get("updateStrategy") or {}
+    partition = (strategy.get("rollingUpdate") or {}).get("partition") or 0
+    by_hand = None
+    if strategy.get("type") == "OnDelete":
+        by_hand = "its update strategy is OnDelete"
+    elif partition:
+        by_hand = f"its update strategy has partition {partition}"
+    # updatedReplicas is left out of the status once the update is complete and the revisions are equal.
+    done = status.get("currentRevision") == status.get("updateRevision")
+    return Rollout(
+        observed_generation=status.get("observedGeneration") or 0,
+        desired=_replicas(spec),
+        total=status.get("replicas") or 0,
+        updated=status.get("updatedReplicas") or ((status.get("replicas") or 0) if done else 0),
+        available=status.get("availableReplicas") or 0,
+        paused=False,
+        by_hand=by_hand,
+        failure=None,
+    )
+
+
+def _daemon_set(spec: Mapping[str, Any], status: Mapping[str, Any]) -> Rollout:
+    strategy = spec.get("updateStrategy") or {}
+    return Rollout(
+        observed_generation=status.get("observedGeneration") or 0,
+        desired=status.get("desiredNumberScheduled") or 0,
+        total=status.get("currentNumberScheduled") or 0,
+        updated=status.get("updatedNumberScheduled") or 0,
+        available=status.get("numberAvailable") or 0,
+        paused=False,
+        by_hand="its update strategy is OnDelete" if strategy.get("type") == "OnDelete" else None,
+        failure=None,
+    )
+
+
+_ROLLOUTS = {"Deployment": _deployment, "StatefulSet": _stateful_set, "DaemonSet": _daemon_set}
+
+
+_RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
+_HOPELESS = frozenset(
+    {
+        "CrashLoopBackOff",
+        "ImagePullBackOff",
+        "InvalidImageName",
+        "ErrImageNeverPull",
+        "CreateContainerConfigError",
+        "CreateContainerError",
+        "RunContainerError",
+    }
+)
+"""Reasons of waiting containers that do not pass by themselves within seconds; ErrImagePull may."""
+
+
+def project_pod(obj: Mapping[str, Any]) -> Pod | None:
+    """Return the view of a pod, or None if it has ended or is going away."""
+    metadata, status = obj["metadata"], obj.get("status") or {}
+    if "deletionTimestamp" in metadata or status.get("phase") in ("Succeeded", "Failed"):
+        return None
+    states = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
+    found = None
+    for item in states:
+        waiting = (item.get("state") or {}).get("waiting") or {}
+        if waiting.get("reason") in _HOPELESS:
+            found = f"container {item.get('name')}: {waiting['reason']}"
+            break
+    return Pod(
+        name=metadata["name"],
+        created=metadata.get("creationTimestamp") or "",
+        config_hash=(metadata.get("annotations") or {}).get(meta.CONFIG_HASH_ANNOTATION),
+        trouble=found,
     )
 
 
@@ -241,11 +380,14 @@ def project_record(obj: Mapping[str, Any]) -> Record | None:
     if (metadata.get("labels") or {}).get(MANAGED_BY_LABEL) != MANAGED_BY:
         return None
     namespace = metadata.get("namespace") or "default"
+    if (metadata.get("annotations") or {}).get(meta.CHANGED_AT_ANNOTATION):
+        return _project_reference(obj, namespace)
     try:
         data = {key: base64.b64decode(text or "").decode() for key, text in (obj.get("data") or {}).items()}
         record = compact(json.loads(data.pop(RECORD_KEY)))
+        data = {key: text for key, text in data.items() if not key.startswith("previous.")}
         owner, workload, previous = record["owner"], record["workload"], record.get("previous")
-        if owner["namespace"] != namespace or workload["kind"] != "Deployment":
+        if owner["namespace"] != namespace or workload["kind"] not in _ROLLOUTS:
             return None
         return Record(
             namespace=namespace,
@@ -258,9 +400,37 @@ def project_record(obj: Mapping[str, Any]) -> Record | None:
             previous=Injection.from_json(previous) if previous else None,
             digest=digest(data),
             orphan=bool(record.get("orphan")),
+            failed=_text(record.get("failed") or ""),
         )
     except (KeyError, TypeError, ValueError, RecursionError):
         return None
+
+
+def _project_reference(obj: Mapping[str, Any], namespace: str) -> Record | None:
+    """Return the record of a Secret that a chart refers to: it holds no record of its own, pods see all its keys."""
+    metadata = obj["metadata"]
+    annotations = metadata["annotations"]
+    owner_namespace, _, owner = str(annotations.get(meta.OWNER_ANNOTATION) or "").partition("/")
+    if owner_namespace != namespace or not owner:
+        return None
+    try:
+        data = {key: base64.b64decode(text or "").decode() for key, text in (obj.get("data") or {}).items()}
+    except ValueError:
+        data = {}
+    return Record(
+        namespace=namespace,
+        name=metadata["name"],
+        owner=(namespace, owner),
+        owner_uid=annotations.get(meta.OWNER_UID_ANNOTATION) or None,
+        workload=("", ""),
+        workload_uid=None,
+        injection=Injection("", (), (), (), ""),
+        previous=None,
+        digest=digest(data),
+        orphan=annotations.get(meta.ORPHAN_ANNOTATION) == "true",
+        reference=True,
+        changed_at=annotations[meta.CHANGED_AT_ANNOTATION],
+    )
 
 
 def _text(value: Any) -> str:

@@ -21,6 +21,8 @@ class Write:
         previous: what stands there now and must be claimed first, because some of it goes away.
         secret_stale: whether the Secret must be written (content, record or owner differ).
         template_stale: whether the pod template must be written.
+        rollback: hash of content whose rollout failed: `injection` is what stood there before, and the Secret gets
+            back what it kept of that; `files` is empty then. Empty for any other write.
     """
 
     workload: Workload
@@ -31,6 +33,7 @@ class Write:
     previous: Injection | None
     secret_stale: bool
     template_stale: bool
+    rollback: str = ""
 
     @property
     def due(self) -> bool:
@@ -81,15 +84,7 @@ def write_for(
         name: name of that Secret.
         record: what that Secret remembers, None if there is none.
     """
-    live = workload.container(injection.container)
-    assert live is not None
-    standing = (
-        workload.config_hash == injection.config_hash
-        and workload.record == name
-        and _all_there(live.env, injection.env)
-        and _all_there(live.mounts, injection.mounts)
-        and _all_there(workload.volumes, injection.volumes)
-    )
+    standing = stands(workload, injection, name)
     previous = None
     if record is not None and record.injection != injection:
         # A change that was remembered and never written leaves the set before it in place.
@@ -107,6 +102,42 @@ def write_for(
         or record.orphan != (view.spec is not None and view.spec.deletion_policy == "Orphan")
     )
     return Write(workload, injection, files, name, record, previous, secret_stale, template_stale=not standing)
+
+
+def stands(workload: Workload, injection: Injection, name: str) -> bool:
+    """Tell whether all of an injection is in the pod template.
+
+    Args:
+        name: of the operator's Secret, to which the workload must point.
+    """
+    live = workload.container(injection.container)
+    env, mounts = (live.env, live.mounts) if live is not None else ((), ())
+    return (
+        (workload.config_hash or "") == injection.config_hash
+        and workload.record == name
+        and _all_there(env, injection.env)
+        and _all_there(mounts, injection.mounts)
+        and _all_there(workload.volumes, injection.volumes)
+    )
+
+
+def rolling_back(failed: Write) -> Write:
+    """Return the write that puts back what stood there before a write whose rollout failed."""
+    record = failed.record
+    before = record.previous if record is not None else None
+    if before is None:
+        before = Injection(failed.injection.container, (), (), (), "")
+    return Write(
+        failed.workload,
+        before,
+        {},
+        failed.secret,
+        record,
+        failed.injection,
+        secret_stale=True,
+        template_stale=not stands(failed.workload, before, failed.secret),
+        rollback=failed.injection.config_hash,
+    )
 
 
 def _all_there(live: tuple[Mapping[str, object], ...], wanted: tuple[Mapping[str, object], ...]) -> bool:

@@ -138,7 +138,7 @@ def test_kinds_that_are_not_needed_pass_unchanged() -> None:
             "spec": {"ports": "any"},
         },
         {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "x"}, "rules": None},
-        {"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "x"}, "spec": {"replicas": 3}},
+        {"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "x"}, "spec": {"suspend": True}},
     ]
     ran = render_objects(others)
     assert (ran.code, ran.err) == (0, "")

@@ -41,8 +41,12 @@ WRITTEN_BY_THE_LOOP = {
     Reason.RBAC_DENIED,
     Reason.SECRET_NAME_TAKEN,
     Reason.WRITE_FAILED,
+    Reason.FOUGHT_OVER,
+    Reason.ROLLED_BACK,
+    Reason.ROLLOUT_QUEUED,
+    Reason.ROLLOUT_STOPPED,
 }
-"""Answers of an API server to a write: no plan leads to them, tests against a cluster reach them."""
+"""Answers of an API server, turns and rollouts over time: tests of the gate and against a cluster reach them."""
 
 
 def with_ca(data: dict[str, str] | None, *more: Object) -> World:
@@ -198,7 +202,15 @@ def test_a_header_list_that_is_not_decoded_cannot_carry_every_project() -> None:
 
 
 def test_every_reason_is_reached_by_a_plan_or_by_the_loop() -> None:
-    elsewhere = {Reason.RESTORING, Reason.PROJECT_UNSUPPORTED}
+    elsewhere = {
+        Reason.RESTORING,
+        Reason.PROJECT_UNSUPPORTED,
+        # tests/unit/plan/test_reference.py, test_turns.py and test_kinds.py
+        Reason.NOT_REFERENCED,
+        Reason.RESTART_NEEDED,
+        Reason.AWAITING_APPROVAL,
+        Reason.ROLLOUT_BY_HAND,
+    }
     assert set(Reason) - set(ROWS) - elsewhere == WRITTEN_BY_THE_LOOP
     loop = "".join(path.read_text() for path in sorted((PACKAGE / "control").glob("*.py")))
     assert {reason for reason in WRITTEN_BY_THE_LOOP if f"Reason.{reason.name}" not in loop} == set()

@@ -96,7 +96,8 @@ def rolling(status: dict[str, Any], **more: Any) -> World:
 )
 def test_programmed_follows_the_rollout(world: World, reason: Reason, kstatus: str) -> None:
     plan = world.plan()
-    assert (only_sink(plan).state, only_sink(plan).reason) == ("RollingOut", reason)
+    state = "Failed" if reason is Reason.ROLLOUT_FAILED else "RollingOut"
+    assert (only_sink(plan).state, only_sink(plan).reason) == (state, reason)
     assert (finding(plan.findings, "Programmed").status, finding(plan.findings, "Programmed").reason) == (
         "False",
         reason,

@@ -1,0 +1,181 @@
+"""One workload of ``install.inject``: what its pod template must carry, and how far that is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gateway_telemetry.adapters import Adapter, Context, adapter_for
+from gateway_telemetry.api.gateway import GatewayTelemetrySpec
+from gateway_telemetry.api.reasons import Reason
+from gateway_telemetry.endpoint import EndpointProblem, Headers
+from gateway_telemetry.plan import checks
+from gateway_telemetry.plan.injection import render
+from gateway_telemetry.plan.references import References
+from gateway_telemetry.plan.rollout import progress, trouble
+from gateway_telemetry.plan.sinks import SinkState, sink
+from gateway_telemetry.plan.store import Gateway, Store, target_key
+from gateway_telemetry.plan.targets import Refused
+from gateway_telemetry.plan.turns import Gate, PodLookup, asked
+from gateway_telemetry.plan.views import Container, Workload
+from gateway_telemetry.plan.writes import (
+    Write,
+    foreign,
+    foreign_volumes,
+    rolling_back,
+    secret_name,
+    stands,
+    write_for,
+    written,
+)
+
+EnvFromLookup = Callable[[Workload], checks.EnvFromKeys]
+
+
+@dataclass(frozen=True)
+class Lookups:
+    """What planning asks for beyond the store.
+
+    Attributes:
+        env_from: names that envFrom gives a container.
+        pods: pods of a workload.
+        gate: whose turn it is; everybody's when None.
+    """
+
+    env_from: EnvFromLookup
+    pods: PodLookup
+    gate: Gate | None = None
+
+
+def injected(
+    view: Gateway,
+    spec: GatewayTelemetrySpec,
+    workload: Workload,
+    refers: References,
+    stamp: str,
+    store: Store,
+    lookups: Lookups,
+    failure: Refused | None,
+) -> SinkState:
+    """Return how far one workload is, with the write that it needs.
+
+    Args:
+        stamp: identity of the GatewayTelemetry in resource attributes.
+        failure: why the write of this round did not succeed.
+    """
+    where = f"{workload.kind} {workload.namespace}/{workload.name}"
+    container: str | None = None
+    assert spec.install.inject is not None
+    try:
+        adapter = adapter_for(spec.gateway.type)
+        picked = checks.pick_container(workload, spec.install.inject.container, adapter)
+        container = picked.name
+        write = _write(view, workload, picked, adapter, context_of(spec, refers, stamp, workload.key), store, lookups)
+    except EndpointProblem as problem:
+        return sink(workload, "Blocked", Reason(problem.reason), f"{where}: {problem.message}", container)
+    except Refused as refusal:
+        return sink(workload, "Blocked", refusal.reason, refusal.message, container)
+    if failure is not None:
+        return sink(workload, "Failed", failure.reason, failure.message, container, write)
+    if (undone := _rolled_back(view, write)) is not None:
+        return undone
+    if write.due and refers.target.suspend:
+        target = "/".join(target_key(view))
+        message = f"{where} does not carry them yet: LangSmithTarget {target} is suspended"
+        return sink(workload, "Pending", Reason.TARGET_SUSPENDED, message, container)
+    if write.due:
+        return sink(workload, "Pending", Reason.NOT_WRITTEN, f"{where} does not carry them yet", container, write)
+    env = {item.get("name"): item.get("value") for item in picked.env}
+    notes = adapter.advice({key: value for key, value in env.items() if key is not None})
+    return _rolling_out(spec, write, ". ".join(notes), lookups)
+
+
+def context_of(spec: GatewayTelemetrySpec, refers: References, stamp: str, workload: tuple[str, str, str]) -> Context:
+    """Return what an adapter may look at."""
+    return Context(
+        spec=spec,
+        endpoints=refers.resolved.endpoints,
+        headers=Headers(refers.resolved.key, refers.project, refers.target.workspace_id),
+        ca_pem=refers.resolved.ca_pem,
+        identity=stamp,
+        workload=workload,
+    )
+
+
+def _write(
+    view: Gateway,
+    workload: Workload,
+    picked: Container,
+    adapter: Adapter,
+    context: Context,
+    store: Store,
+    lookups: Lookups,
+) -> Write:
+    where = f"{workload.kind} {workload.namespace}/{workload.name}"
+    settings = adapter.settings(context)
+    from_ = checks.inherited(picked, lookups.env_from(workload), where)
+    name = secret_name(workload.kind, workload.name)
+    record = store.records.get((workload.namespace, name))
+    mine = written(record)
+    others = foreign(picked, mine)
+    variables = checks.writable(settings.env, others, from_, name)
+    injection = render(picked.name, settings, variables, name)
+    checks.check_container(picked, others, injection, adapter.forbidden(context), from_, where)
+    checks.check_mounts(foreign_volumes(workload, mine), others, injection, where)
+    return write_for(view, workload, injection, settings.files, name, record)
+
+
+def _rolled_back(view: Gateway, write: Write) -> SinkState | None:
+    """Return the state of a workload whose last rollout of exactly this content was rolled back, else None."""
+    record = write.record
+    if record is None or not record.failed or record.failed != write.injection.config_hash or asked(view):
+        return None
+    workload = write.workload
+    where = f"{workload.kind} {workload.namespace}/{workload.name}"
+    message = (
+        f"{where}: the pods of content {record.failed} failed, and what stood there before was written back: change "
+        f"what made them fail, then kubectl annotate gatewaytelemetry {view.name} -n {view.namespace} --overwrite "
+        "gatewaytelemetry.dev/requestedAt=$(date +%s)"
+    )
+    container = write.injection.container
+    if stands(workload, record.injection, write.secret):
+        return sink(workload, "Failed", Reason.ROLLED_BACK, message, container)
+    back = Write(
+        workload,
+        record.injection,
+        {},
+        write.secret,
+        record,
+        write.injection,
+        secret_stale=False,
+        template_stale=True,
+        rollback=record.failed,
+    )
+    return sink(workload, "Failed", Reason.ROLLED_BACK, message, container, back)
+
+
+def _rolling_out(spec: GatewayTelemetrySpec, write: Write, notes: str, lookups: Lookups) -> SinkState:
+    workload, container = write.workload, write.injection.container
+    reason, message = progress(workload)
+    if reason is Reason.PROGRAMMED:
+        return sink(workload, "Programmed", reason, notes, container, write)
+    if reason is Reason.ROLLOUT_IN_PROGRESS and (why := trouble(workload, lookups.pods(workload) or ())) is not None:
+        reason, message = Reason.ROLLOUT_FAILED, f"{workload.kind} {workload.namespace}/{workload.name}: {why}"
+    if reason is Reason.ROLLOUT_FAILED:
+        back = rolling_back(write) if spec.install.rollout.on_failure == "Rollback" else write
+        return sink(workload, "Failed", reason, message, container, back)
+    return sink(workload, "RollingOut", reason, message, container, write)
+
+
+def held(view: Gateway, item: SinkState, gate: Gate | None) -> SinkState:
+    """Return the sink; one that would replace pods waits if it is not its turn."""
+    write = item.write
+    if gate is None or write is None or not write.template_stale or write.rollback or item.state == "Failed":
+        return item
+    record = write.record
+    repair = record is not None and record.injection == write.injection and not write.secret_stale
+    refusal = gate.hold(view, item.workload, repair=repair)
+    if refusal is None:
+        return item
+    state = "Blocked" if refusal.reason is Reason.FOUGHT_OVER else "Pending"
+    return sink(item.workload, state, refusal.reason, refusal.message, item.container)

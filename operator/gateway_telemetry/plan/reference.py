@@ -1,0 +1,215 @@
+"""``install.reference``: a Secret with a name that the gateway's chart refers to, and nothing else.
+
+Its keys are the names of the variables, so ``envFrom`` takes them as they are; the CA lies in a ConfigMap beside it,
+because a PEM text is no variable. Pods read both when they start.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from gateway_telemetry.adapters import CA_KEY, adapter_for
+from gateway_telemetry.api import meta
+from gateway_telemetry.api.gateway import GatewayTelemetrySpec
+from gateway_telemetry.api.reasons import Reason
+from gateway_telemetry.endpoint import EndpointProblem
+from gateway_telemetry.plan.inject import Lookups, context_of
+from gateway_telemetry.plan.references import References
+from gateway_telemetry.plan.rollout import progress, trouble
+from gateway_telemetry.plan.sinks import SinkState, sink
+from gateway_telemetry.plan.store import Gateway, Store, target_key
+from gateway_telemetry.plan.targets import Refused
+from gateway_telemetry.plan.views import MANAGED_BY, MANAGED_BY_LABEL, Record, Workload, digest
+
+CA_SUFFIX = "-ca"
+"""After the Secret's name: name of the ConfigMap with the CA."""
+RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
+"""The annotation by which ``kubectl rollout restart`` restarts pods; ours is the same request."""
+
+
+@dataclass(frozen=True)
+class ReferenceWrite:
+    """The Secret that a chart refers to.
+
+    Attributes:
+        data: its content; holds the key.
+        ca: content of the ConfigMap beside it, or None if there is to be none.
+        content_stale: whether the content differs from what is there.
+        due: whether anything is to be written.
+    """
+
+    namespace: str
+    name: str
+    data: Mapping[str, str] = field(repr=False)
+    ca: str | None
+    record: Record | None
+    content_stale: bool
+    due: bool
+
+
+def reference_write(
+    view: Gateway, spec: GatewayTelemetrySpec, refers: References, stamp: str, matched: list[Workload], store: Store
+) -> ReferenceWrite:
+    """Return what the Secret must hold.
+
+    Raises:
+        EndpointProblem: key or project cannot be carried by this gateway.
+    """
+    assert spec.install.reference is not None
+    name = spec.install.reference.secret_name
+    # One Secret for all: with several workloads it cannot name one of them.
+    one = matched[0].name if len(matched) == 1 else ""
+    context = context_of(spec, refers, stamp, (matched[0].kind, view.namespace, one))
+    settings = adapter_for(spec.gateway.type).settings(context)
+    data = {
+        item.name: settings.files[item.secret_key] if item.secret_key is not None else item.value or ""
+        for item in settings.env
+    }
+    ca = settings.files.get(CA_KEY) if settings.mount_ca else None
+    record = store.records.get((view.namespace, name))
+    if record is not None and not record.reference:
+        record = None
+    content_stale = record is None or record.digest != digest(with_ca(data, ca))
+    due = (
+        content_stale
+        or (record is not None and record.owner != view.key)
+        or (record is not None and (record.owner_uid or "") != view.uid)
+        or (record is not None and record.orphan != (spec.deletion_policy == "Orphan"))
+    )
+    return ReferenceWrite(view.namespace, name, data, ca, record, content_stale, due)
+
+
+def with_ca(data: Mapping[str, str], ca: str | None) -> dict[str, str]:
+    """Return the content with a mark of the CA, so that a changed CA is a changed content."""
+    if ca is None:
+        return dict(data)
+    return {**data, meta.CA_DIGEST_KEY: digest({CA_KEY: ca})}
+
+
+def reference_objects(view: Gateway, write: ReferenceWrite, now: str) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """Return the Secret and the ConfigMap, whole.
+
+    Args:
+        now: RFC 3339 time: of the change, if the content changes.
+    """
+    changed = now if write.content_stale or write.record is None else write.record.changed_at
+    annotations = {
+        meta.OWNER_ANNOTATION: f"{view.namespace}/{view.name}",
+        meta.OWNER_UID_ANNOTATION: view.uid,
+        meta.CHANGED_AT_ANNOTATION: changed,
+    }
+    if view.spec is not None and view.spec.deletion_policy == "Orphan":
+        annotations[meta.ORPHAN_ANNOTATION] = "true"
+    labels = {MANAGED_BY_LABEL: MANAGED_BY, meta.ROLE_LABEL: meta.ROLE_COPY}
+    data = with_ca(write.data, write.ca)
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": write.name, "namespace": write.namespace, "labels": labels, "annotations": annotations},
+        "type": "Opaque",
+        "data": {key: base64.b64encode(text.encode()).decode() for key, text in sorted(data.items())},
+    }
+    if write.ca is None:
+        return secret, None
+    config_map = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {
+            "name": write.name + CA_SUFFIX,
+            "namespace": write.namespace,
+            "labels": {MANAGED_BY_LABEL: MANAGED_BY},
+            "annotations": {meta.OWNER_ANNOTATION: f"{view.namespace}/{view.name}"},
+        },
+        "data": {CA_KEY: write.ca},
+    }
+    return secret, config_map
+
+
+def referring(
+    view: Gateway,
+    spec: GatewayTelemetrySpec,
+    workload: Workload,
+    write: ReferenceWrite | EndpointProblem,
+    refers: References,
+    lookups: Lookups,
+    failure: Refused | None,
+) -> SinkState:
+    """Return how far one workload is: does it refer to the Secret, and do its pods run with the present content?"""
+    where = f"{workload.kind} {workload.namespace}/{workload.name}"
+    if isinstance(write, EndpointProblem):
+        return sink(workload, "Blocked", Reason(write.reason), f"{where}: {write.message}")
+    if failure is not None:
+        return sink(workload, "Failed", failure.reason, failure.message)
+    if not refers_to(workload, write.name):
+        message = (
+            f"{where} does not refer to Secret {write.name}: let its chart render envFrom: [{{secretRef: {{name: "
+            f"{write.name}, optional: true}}}}]"
+        )
+        return sink(workload, "Blocked", Reason.NOT_REFERENCED, message)
+    if write.due:
+        if refers.target.suspend:
+            target = "/".join(target_key(view))
+            message = f"Secret {write.namespace}/{write.name} is not written: LangSmithTarget {target} is suspended"
+            return sink(workload, "Pending", Reason.TARGET_SUSPENDED, message)
+        message = f"Secret {write.namespace}/{write.name} is not written yet"
+        return sink(workload, "Pending", Reason.NOT_WRITTEN, message)
+    assert write.record is not None
+    return _running(view, spec, workload, write.record.changed_at, lookups)
+
+
+def _running(
+    view: Gateway, spec: GatewayTelemetrySpec, workload: Workload, changed_at: str, lookups: Lookups
+) -> SinkState:
+    where = f"{workload.kind} {workload.namespace}/{workload.name}"
+    pods = lookups.pods(workload)
+    if pods is None:
+        message = f"{where}: pods that started before {changed_at} must be restarted; they were not looked at"
+        return sink(workload, "Pending", Reason.RESTART_NEEDED, message)
+    # A pod of the same second may have read what was there before.
+    old = sorted(item.name for item in pods if item.created <= changed_at)
+    reason, message = progress(workload)
+    if reason is Reason.ROLLOUT_IN_PROGRESS and (why := trouble(workload, pods)) is not None:
+        return sink(workload, "Failed", Reason.ROLLOUT_FAILED, f"{where}: {why}")
+    if reason is Reason.ROLLOUT_FAILED:
+        return sink(workload, "Failed", reason, message)
+    if not old:
+        if reason is Reason.PROGRAMMED:
+            return sink(workload, "Programmed", reason, "")
+        return sink(workload, "RollingOut", reason, message)
+    if reason is Reason.ROLLOUT_IN_PROGRESS and workload.restarted_at >= changed_at:
+        return sink(workload, "RollingOut", reason, message)
+    command = f"kubectl rollout restart {workload.kind.lower()} {workload.name} -n {workload.namespace}"
+    needed = f"{where}: {len(old)} pods started before the Secret's last change ({changed_at})"
+    if spec.install.rollout.policy == "Manual" or reason is not Reason.PROGRAMMED:
+        return sink(workload, "Pending", Reason.RESTART_NEEDED, f"{needed}: {command}")
+    if lookups.gate is not None:
+        refusal = lookups.gate.hold(view, workload, repair=workload.restarted_at >= changed_at)
+        if refusal is not None:
+            return sink(workload, "Pending", refusal.reason, refusal.message)
+    return SinkState(
+        workload, None, "Pending", Reason.RESTART_NEEDED, f"{needed}: they are restarted", None, changed_at
+    )
+
+
+def refers_to(workload: Workload, secret: str) -> bool:
+    """Tell whether a container takes a variable from the Secret, in either form, or mounts it."""
+    for container in workload.containers:
+        for entry in container.env_from:
+            if ((entry.get("secretRef") or {}).get("name")) == secret:
+                return True
+        for item in container.env:
+            if (((item.get("valueFrom") or {}).get("secretKeyRef") or {}).get("name")) == secret:
+                return True
+    return any((volume.get("secret") or {}).get("secretName") == secret for volume in workload.volumes)
+
+
+def restart_body(workload: Workload, since: str) -> dict[str, Any]:
+    """Return the apply body that restarts a workload's pods."""
+    metadata: dict[str, Any] = {"name": workload.name, "namespace": workload.namespace}
+    if workload.uid:
+        metadata["uid"] = workload.uid
+    template = {"metadata": {"annotations": {RESTARTED_AT: since}}}
+    return {"apiVersion": "apps/v1", "kind": workload.kind, "metadata": metadata, "spec": {"template": template}}
