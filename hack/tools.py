@@ -56,6 +56,7 @@ _K8S = (
     "-X k8s.io/component-base/version.buildDate=1970-01-01T00:00:00Z"
 )
 _KUBE = "k8s.io/kubernetes"
+_FLUX = "github.com/fluxcd"
 
 TOOLS: dict[str, Tool] = {
     tool.name: tool
@@ -86,6 +87,22 @@ TOOLS: dict[str, Tool] = {
             "helm.sh/helm/v4",
             "-X helm.sh/helm/v4/internal/version.version={v}",
         ),
+        # Built when a test first asks for them, so that nobody waits for them who does not run that test.
+        Tool(
+            "source-controller",
+            "source-controller",
+            f"{_FLUX}/source-controller",
+            f"{_FLUX}/source-controller",
+            tier="gitops",
+        ),
+        Tool(
+            "kustomize-controller",
+            "kustomize-controller",
+            f"{_FLUX}/kustomize-controller",
+            f"{_FLUX}/kustomize-controller",
+            tier="gitops",
+        ),
+        Tool("argocd-diff", "argocd-diff", ".", "github.com/argoproj/argo-cd/gitops-engine", tier="gitops"),
     )
 }
 
@@ -128,12 +145,14 @@ def go_version() -> str:
 def binary(tool: Tool) -> Path:
     """Return where the program is kept: the folder's name covers all that it is built from."""
     digest = hashlib.sha256()
+    sources = sorted((ROOT / tool.module).glob("*.go"))  # only of programs of our own
     for part in (
         (ROOT / tool.module / "go.mod").read_bytes(),
         (ROOT / tool.module / "go.sum").read_bytes(),
         tool.package.encode(),
         ldflags(tool).encode(),
         go_version().encode(),
+        *(source.read_bytes() for source in sources),
     ):
         digest.update(hashlib.sha256(part).digest())
     return CACHE / "bin" / f"{tool.name}-{pinned_version(tool)}-{digest.hexdigest()[:16]}" / tool.name
