@@ -1,0 +1,1 @@
+"""Tools that people deploy gateways with, against the operator, change by change."""
