@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gateway_telemetry.api import meta
@@ -76,6 +76,8 @@ class Feed:
         self._store = store
         self._mark = mark
         self._versions: dict[Id, int] = {}
+        self._gone: dict[Id, int] = {}
+        self._listed: dict[tuple[str, str | None], int] = {}
         self.events = 0
         self.dismissed = 0
 
@@ -90,19 +92,22 @@ class Feed:
         id_ = _id(obj)
         version = _version(obj)
         if deleted:
-            if version >= self._versions.get(id_, 0):
-                self._forget(id_)
+            if version >= self._known(id_):
+                self._forget(id_, version)
             return
-        if version <= self._versions.get(id_, 0):
+        if version <= self._known(id_):
             self.dismissed += 1
             return
         self._keep(id_, version, obj, mark=True)
 
     def wrote(self, obj: Mapping[str, Any]) -> None:
-        """Take the answer to a write of our own: it concerns only who wrote it."""
+        """Take the answer to a write of our own: it concerns only who wrote it.
+
+        Unless it brings what somebody else changed just before: the watch's own news of that will be dismissed as old.
+        """
         id_ = _id(obj)
         version = _version(obj)
-        if version > self._versions.get(id_, 0):
+        if version > self._known(id_):
             self._keep(id_, version, obj, mark=False)
 
     def removed(self, kind: str, namespace: str, name: str) -> None:
@@ -122,13 +127,15 @@ class Feed:
             at: resourceVersion of the list; objects that are newer in the store are not missed.
         """
         listed = int(at or 0)
+        if listed < self._listed.get((resource.kind, namespace), 0):
+            self._restart(resource.kind, namespace)
         seen: set[Id] = set()
         missed = 0
         for obj in items:
             id_ = _id(obj)
             seen.add(id_)
             version = _version(obj)
-            if version > self._versions.get(id_, 0):
+            if version > self._known(id_):
                 missed += 1
                 self._keep(id_, version, obj, mark=True)
         for id_ in [
@@ -140,20 +147,47 @@ class Feed:
             and version <= listed
         ]:
             missed += 1
-            self._forget(id_)
+            self._forget(id_, listed)
+        self._bury(resource.kind, namespace, listed)
         return missed
 
-    def _forget(self, id_: Id) -> None:
+    def _known(self, id_: Id) -> int:
+        """Return the version up to which news of an object are old: its own, its deletion's, or a list's without it."""
+        kind, namespace, _ = id_
+        return self._versions.get(id_) or max(
+            self._gone.get(id_, 0), self._listed.get((kind, None), 0), self._listed.get((kind, namespace), 0)
+        )
+
+    def _bury(self, kind: str, namespace: str | None, listed: int) -> None:
+        """Remember the list; what is gone since before that needs no memory of its own."""
+        self._listed[kind, namespace] = listed
+        for id_ in [item for item, version in self._gone.items() if item[0] == kind and version <= listed]:
+            if namespace in (None, id_[1]):
+                del self._gone[id_]
+
+    def _restart(self, kind: str, namespace: str | None) -> None:
+        """Count versions afresh: the cluster came back from a backup, so that new ones are lower than those known."""
+        self._listed.pop((kind, namespace), None)
+        for id_ in [item for item in {**self._gone, **self._versions} if item[0] == kind]:
+            if namespace in (None, id_[1]):
+                self._gone.pop(id_, None)
+                if id_ in self._versions:
+                    self._versions[id_] = 0
+
+    def _forget(self, id_: Id, version: int) -> None:
+        """Drop an object; what is older than its deletion, such as a list under way, must not bring it back."""
         self._versions.pop(id_, None)
+        self._gone[id_] = version
         old = self._drop(id_)
         if old is not None:
             self._affected(id_, old)
 
     def _keep(self, id_: Id, version: int, obj: Mapping[str, Any], *, mark: bool) -> None:
         self._versions[id_] = version
+        self._gone.pop(id_, None)
         old = self._drop(id_)
         new = self._put(id_, obj)
-        if not mark or new == old:
+        if new == old or not (mark or _others_changed(old, new)):
             return
         if old is not None:
             self._affected(id_, old)
@@ -254,6 +288,18 @@ class Feed:
     def _mark_rivals(self, workload: Workload) -> None:
         for gateway in self._store.gateways_matching(workload):
             self._mark(Ref(GATEWAY, *gateway.key))
+
+
+def _others_changed(old: object, new: object) -> bool:
+    """Tell whether an object shows more changes after a write of ours than that write can have made."""
+    if isinstance(old, Custom) and isinstance(new, Custom):
+        # We write the status and our finalizer.
+        return replace(old, status=new.status, finalizers=new.finalizers) != new
+    if isinstance(old, Workload) and isinstance(new, Workload):
+        # We change the pod template once, which is one generation, and no labels.
+        same = (old.uid, old.labels, old.deleting) == (new.uid, new.labels, new.deleting)
+        return not same or new.generation > old.generation + 1
+    return False
 
 
 def _id(obj: Mapping[str, Any]) -> Id:
