@@ -67,6 +67,8 @@ def test_the_operators_command_line() -> None:
         "--log-format=json",
         "--log-level=info",
         "--workers=8",
+        "--max-rollouts=10",
+        "--max-rollouts-per-namespace=3",
     ]
     assert env == {"POD_NAME": "gateway-telemetry-operator-host", "POD_NAMESPACE": "gateway-telemetry-system"}
 

@@ -56,8 +56,12 @@ def test_rights_in_all_namespaces() -> None:
     assert rules(role) == WATCHED | {("list", "namespaces"), ("watch", "namespaces")}
     (lease,) = of_kind(chart, "Role")
     assert lease["metadata"]["namespace"] == "gateway-telemetry-system"
-    assert rules(lease) == {(verb, "leases") for verb in ("create", "get", "update")}
-    assert [item.get("resourceNames") for item in lease["rules"]] == [None, ["gateway-telemetry-operator"]]
+    assert rules(lease) == {
+        *((verb, "leases") for verb in ("create", "get", "update")),
+        ("patch", "deployments/scale"),
+    }
+    own = ["gateway-telemetry-operator"]
+    assert [item.get("resourceNames") for item in lease["rules"]] == [None, own, own]
 
 
 def test_rights_in_named_namespaces_only() -> None:
@@ -68,7 +72,8 @@ def test_rights_in_named_namespaces_only() -> None:
         ("team-a", "gateway-telemetry-operator"): WATCHED,
         ("gateway-telemetry-system", "gateway-telemetry-operator"): WATCHED,
         ("gateway-telemetry-system", "gateway-telemetry-operator-lease"): {
-            (verb, "leases") for verb in ("create", "get", "update")
+            ("patch", "deployments/scale"),
+            *((verb, "leases") for verb in ("create", "get", "update")),
         },
     }
     for binding in of_kind(chart, "RoleBinding"):
@@ -203,6 +208,7 @@ def test_what_the_service_account_may_do(
         ("list", "namespaces", ""): everywhere,
         ("get", "namespaces", ""): False,
         ("create", "leases", home): True,
+        ("patch", "deployments/scale", home): False,  # only the operator's own Deployment, by name
         ("list", "leases", home): False,
         ("create", "leases", watched): False,
         ("list", "customresourcedefinitions", ""): False,

@@ -14,6 +14,8 @@ FULL: dict[str, Any] = {
     "clusterDomain": "k8s.example.com",
     "clusterName": "prod: eu #1",
     "workers": 16,
+    "rollouts": {"maxInCluster": 20, "maxInNamespace": 0},
+    "uninstall": {"timeoutSeconds": 60},
     "logFormat": "text",
     "logLevel": "debug",
     "admissionPolicy": {"enabled": True},

@@ -97,6 +97,7 @@ class Reason(StrEnum):
     RBAC_DENIED = "RBACDenied"
     WRITE_FAILED = "WriteFailed"
     RESTORING = "Restoring"
+    UNINSTALLED = "Uninstalled"
 
 
 @dataclass(frozen=True)
@@ -495,6 +496,14 @@ TABLE: tuple[ReasonEntry, ...] = (
         "Programmed",
         "The API server did not take a write; the operator tries again with growing pauses.",
         "If it stays, look at the message and the operator's log.",
+    ),
+    ReasonEntry(
+        Reason.UNINSTALLED,
+        ("Ready",),
+        "Unknown",
+        Severity.UNKNOWN,
+        "The operator was uninstalled; what it had written was taken away, and nobody looks after this object.",
+        "Install the operator again to go on.",
     ),
     _wait(
         Reason.RESTORING,

@@ -14,6 +14,7 @@ from gateway_telemetry import __version__
 
 _COMMANDS = {
     "operator": "Run the operator in the foreground.",
+    "uninstall": "Stop the operator and put every gateway back as it was.",
     "render": "Show what the operator would make of files, with no cluster.",
 }
 

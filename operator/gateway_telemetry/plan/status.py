@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gateway_telemetry.api.conditions import Finding, bounded, good, merge
+from gateway_telemetry.api.conditions import Finding, bounded, good, merge, unknown
 from gateway_telemetry.api.reasons import Reason
 from gateway_telemetry.plan.gateways import GatewayPlan
 from gateway_telemetry.plan.sinks import SinkState, by_trouble
@@ -62,6 +62,15 @@ def gateway_status(view: Gateway, plan: GatewayPlan, now: str) -> dict[str, Any]
             "programmed": sum(item.state == "Programmed" for item in plan.sinks),
         }
     return status
+
+
+def uninstalled_status(view: Custom[Any], now: str) -> dict[str, Any]:
+    """Return the status of an object that no operator looks after any more: nothing is claimed.
+
+    Args:
+        now: RFC 3339 time, used only where a condition's status changed.
+    """
+    return _common(view, [unknown("Ready", Reason.UNINSTALLED)], now)
 
 
 def _common(view: Custom[Any], findings: Sequence[Finding], now: str) -> dict[str, Any]:

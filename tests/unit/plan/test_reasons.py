@@ -204,6 +204,7 @@ def test_a_header_list_that_is_not_decoded_cannot_carry_every_project() -> None:
 def test_every_reason_is_reached_by_a_plan_or_by_the_loop() -> None:
     elsewhere = {
         Reason.RESTORING,
+        Reason.UNINSTALLED,  # tests/cluster/test_uninstall.py
         Reason.PROJECT_UNSUPPORTED,
         # tests/unit/plan/test_reference.py, test_turns.py and test_kinds.py
         Reason.NOT_REFERENCED,

@@ -1,0 +1,136 @@
+"""Leave a cluster as it was: stop the operator, take back all that it wrote, and say what could not be taken back.
+
+The GatewayTelemetries stay, without finalizer, so nothing of the users' is lost and nothing waits for an operator
+that is gone; their conditions say that it is gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+
+from gateway_telemetry.cluster.client import Client
+from gateway_telemetry.cluster.config import load
+from gateway_telemetry.cluster.errors import ApiError
+from gateway_telemetry.cluster.lease import Elector
+from gateway_telemetry.cluster.paths import DEPLOYMENTS, GATEWAY_TELEMETRIES, LANGSMITH_TARGETS
+from gateway_telemetry.control.feed import WATCHED, Feed
+from gateway_telemetry.control.reconcile import now_text
+from gateway_telemetry.control.settings import Settings
+from gateway_telemetry.control.writes import Writer
+from gateway_telemetry.plan.status import uninstalled_status
+from gateway_telemetry.plan.store import Store
+from gateway_telemetry.plan.targets import Refused
+from gateway_telemetry.plan.views import Key
+
+logger = logging.getLogger(__name__)
+
+RETRY_SECONDS = 2.0
+Say = Callable[[str], None]
+
+
+async def uninstall(settings: Settings, deployment: tuple[str, str] | None, seconds: float, say: Say) -> list[str]:
+    """Stop the operator and take back what it wrote; return what is left, one line each.
+
+    Args:
+        deployment: namespace and name of the operator's own Deployment, which is scaled to 0 first.
+        seconds: longest time for all of it.
+        say: told of each step.
+
+    Raises:
+        ConfigError: there is no usable kubeconfig or service account.
+        ApiError: the cluster could not be read.
+    """
+    deadline = time.monotonic() + seconds
+    connection = await load(settings.kubeconfig, settings.context)
+    async with Client(connection) as client, Client(connection) as lease_client, AsyncExitStack() as stack:
+        if deployment is not None:
+            await _scale_down(client, deployment, say)
+        if settings.lease is not None:
+            elector = Elector(lease_client, *settings.lease, settings.identity, settings.lease_times)
+            await stack.enter_async_context(elector.running())
+            say("waiting until the operator no longer leads")
+            try:
+                await asyncio.wait_for(elector.leading.wait(), deadline - time.monotonic())
+            except TimeoutError:
+                lease = "/".join(settings.lease)
+                return [
+                    f"Lease {lease}: the operator still holds it, so nothing was taken back: stop it, and try again"
+                ]
+            client.guard = elector.holds
+        return await _take_back(client, settings, deadline, say)
+
+
+async def _scale_down(client: Client, deployment: tuple[str, str], say: Say) -> None:
+    namespace, name = deployment
+    say(f"scaling Deployment {namespace}/{name} to 0")
+    await client.merge_patch(DEPLOYMENTS, namespace, name, {"spec": {"replicas": 0}}, subresource="scale")
+
+
+async def _take_back(client: Client, settings: Settings, deadline: float, say: Say) -> list[str]:
+    while True:
+        left = await _round(client, settings, say)
+        if not left or time.monotonic() + RETRY_SECONDS > deadline:
+            return left
+        await asyncio.sleep(RETRY_SECONDS)
+
+
+async def _round(client: Client, settings: Settings, say: Say) -> list[str]:
+    """Try everything once; return what is left."""
+    store = Store()
+    feed = Feed(store, lambda _: None)
+    for item in WATCHED:
+        for namespace in settings.namespaces or (None,):
+            listing = await client.list(item.resource, namespace, item.labels)
+            feed.replace(item.resource, namespace, listing.items, listing.resource_version)
+    writer = Writer(client, store, feed)
+    left = []
+    kept: set[Key] = set()
+    for record in [item for item in store.records.values() if not item.orphan]:
+        kind, name = ("Secret", record.name) if record.reference else record.workload
+        try:
+            await writer.restore(record)
+            say(f"{kind} {record.namespace}/{name} is as it was")
+        except Refused as refused:
+            left.append(f"{kind} {record.namespace}/{name}: {refused.message}")
+            kept.add(record.owner)
+    left += await _release(writer, store)
+    left += await _let_go(writer, store, kept)
+    return left
+
+
+async def _release(writer: Writer, store: Store) -> list[str]:
+    left = []
+    for workload in [item for item in store.workloads.values() if item.owned]:
+        try:
+            await writer.release(*workload.key)
+        except ApiError as error:
+            left.append(f"{workload.kind} {workload.namespace}/{workload.name}: {error}")
+    return left
+
+
+async def _let_go(writer: Writer, store: Store, kept: set[Key]) -> list[str]:
+    """Take the finalizers off, and let the conditions say that nobody looks after the objects any more.
+
+    Args:
+        kept: gateways that something of is still written; theirs stay.
+    """
+    left = []
+    for key in [item for item in store.gateways if item not in kept]:
+        try:
+            await writer.finalizer(store.gateways[key], wanted=False)
+            # One that was being deleted is gone by now.
+            if (view := store.gateways[key]).deleting:
+                continue
+            await writer.status(GATEWAY_TELEMETRIES, view, uninstalled_status(view, now_text()))
+        except ApiError as error:
+            left.append(f"GatewayTelemetry {key[0]}/{key[1]}: {error}")
+    for target in list(store.targets.values()):
+        try:
+            await writer.status(LANGSMITH_TARGETS, target, uninstalled_status(target, now_text()))
+        except ApiError as error:
+            left.append(f"LangSmithTarget {target.namespace}/{target.name}: {error}")
+    return left
