@@ -113,11 +113,13 @@ class Elector:
             spec = lease.get("spec") or {}
             holder = spec.get("holderIdentity") or ""
             version = lease["metadata"]["resourceVersion"]
+            # Others may have renewed it until the very answer, however long that took.
+            answered = time.monotonic()
             if version != self._seen[0]:
-                self._seen = (version, now)
+                self._seen = (version, answered)
             if holder not in ("", self._identity):
                 duration = float(spec.get("leaseDurationSeconds") or self._times.duration)
-                if now < self._seen[1] + duration:
+                if answered < self._seen[1] + duration:
                     return False
                 logger.info("%s has not renewed the Lease for %.0f s: taking over", holder, duration)
             answer = await self._client.replace(LEASES, self._namespace, self._name, self._body(lease, now_text()))
