@@ -6,9 +6,10 @@ Kept in memory: a restart forgets who waited and who fought, and finds out again
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Callable
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from gateway_telemetry.api.reasons import Reason
 from gateway_telemetry.control.queue import Ref
@@ -25,6 +26,8 @@ REPAIR_PAUSES = (0.0, 5.0, 30.0, 120.0, 600.0)
 """Seconds that must have passed since the last repair of a workload before the next; then it is given up."""
 FIGHT_SECONDS = 3600.0
 """How long a repair is remembered: so often within this time means that somebody fights back."""
+QUEUED_SECONDS = 60.0
+"""After so long a gateway that waits for its turn looks by itself, should nobody have told it."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +38,40 @@ class Limits:
     namespace: int = 0
 
 
-@dataclass
-class _Fight:
+@dataclass(frozen=True)
+class _Of:
+    """What is remembered of a workload holds for the gateway that it was planned for."""
+
+    owner: Key
+
+
+@dataclass(frozen=True)
+class _Begun(_Of):
+    """A turn that was given.
+
+    Attributes:
+        generation: of the workload before the write; a write of its pod template raises it.
+        pods: whether there are any to be replaced.
+        repair: whether it was counted as one.
+    """
+
+    generation: int
+    pods: bool
+    repair: bool
+
+
+@dataclass(frozen=True)
+class _Waiting(_Of):
+    age: tuple[str, str, str]
+
+
+@dataclass(frozen=True)
+class _Failed(_Of):
+    target: Key
+
+
+@dataclass(frozen=True)
+class _Fight(_Of):
     """Repairs of one workload.
 
     Attributes:
@@ -61,38 +96,49 @@ class Gate:
         self._limits = limits
         self._mark_later = mark_later
         self._clock = clock
-        self._begun: dict[WorkloadKey, tuple[str | None, str]] = {}
-        self._waiting: dict[WorkloadKey, tuple[tuple[str, str, str], Ref]] = {}
-        self._failed: dict[WorkloadKey, Key] = {}
+        self._begun: dict[WorkloadKey, _Begun] = {}
+        self._waiting: dict[WorkloadKey, _Waiting] = {}
+        self._stopped: dict[WorkloadKey, _Of] = {}
+        self._failed: dict[WorkloadKey, _Failed] = {}
         self._fights: dict[WorkloadKey, _Fight] = {}
+        self._going_on: dict[Key, set[WorkloadKey]] = {}
+        """Failures in spite of which a gateway was told to go on."""
+
+    def __len__(self) -> int:
+        """Return how much is remembered."""
+        return sum(map(len, self._memories())) + len(self._going_on)
 
     def hold(self, view: Gateway, workload: Workload, *, repair: bool) -> Refused | None:
         """Return why the workload's pods may not be replaced now, or None; see ``plan.turns.Gate``."""
+        self._prune()
+        key = workload.key
         refusal = self._fought_over(view, workload) if repair else None
-        if refusal is None and workload.rollout.desired > 0 and workload.key not in self._failed:
-            refusal = self._turn(view, workload)
-        if refusal is None:
-            self._waiting.pop(workload.key, None)
-            if workload.rollout.desired > 0:
-                self._begun[workload.key] = _mark(workload)
-            if repair:
-                self._fights[workload.key].repairs.append(self._clock())
-        return refusal
+        if refusal is None and workload.rollout.desired > 0:
+            refusal = self._stop(view, workload) or self._turn(view, workload)
+        if refusal is not None:
+            return refusal
+        self._waiting.pop(key, None)
+        self._stopped.pop(key, None)
+        if repair and not self._counted(workload):
+            self._fights[key].repairs.append(self._clock())
+        self._begun[key] = _Begun(view.key, workload.generation, workload.rollout.desired > 0, repair)
+        return None
 
     def _fought_over(self, view: Gateway, workload: Workload) -> Refused | None:
         cause = (view.generation, requested(view) or "")
         fight = self._fights.get(workload.key)
-        if fight is None or fight.cause != cause:
-            fight = self._fights[workload.key] = _Fight(cause)
+        if fight is None or fight.cause != cause or fight.owner != view.key:
+            fight = self._fights[workload.key] = _Fight(view.key, cause)
+        if self._counted(workload) and fight.repairs:
+            return None
         now = self._clock()
         while fight.repairs and fight.repairs[0] <= now - FIGHT_SECONDS:
             fight.repairs.popleft()
         count = len(fight.repairs)
         where = f"{workload.kind} {workload.namespace}/{workload.name}"
         who = f"field manager {workload.last_manager!r}" if workload.last_manager else "somebody"
-        again = Ref("GatewayTelemetry", view.namespace, view.name)
         if count >= len(REPAIR_PAUSES):
-            self._mark_later(again, fight.repairs[0] + FIGHT_SECONDS - now + 1)
+            self._mark_later(_ref(view.key), fight.repairs[0] + FIGHT_SECONDS - now + 1)
             return Refused(
                 Reason.FOUGHT_OVER,
                 f"{where}: the settings were taken away {count + 1} times within the last hour, last by {who}; they "
@@ -101,96 +147,164 @@ class Gate:
             )
         wait = REPAIR_PAUSES[count] - (now - fight.repairs[-1]) if count else 0.0
         if wait > 0:
-            self._mark_later(again, wait)
+            self._mark_later(_ref(view.key), wait)
             return Refused(
                 Reason.NOT_WRITTEN,
                 f"{where}: the settings were taken away by {who}; they are put back in {wait:.0f} s",
             )
         return None
 
-    def _turn(self, view: Gateway, workload: Workload) -> Refused | None:
-        where = f"{workload.kind} {workload.namespace}/{workload.name}"
-        target = target_key(view)
-        failed = next((key for key, other in sorted(self._failed.items()) if other == target), None)
-        if failed is not None and not asked(view):
-            kind, namespace, name = failed
-            return Refused(
-                Reason.ROLLOUT_STOPPED,
-                f"{where} waits: the rollout of {kind} {namespace}/{name} failed with settings of the same target; "
-                f"mend that, or go on anyway with kubectl annotate gatewaytelemetry {view.name} -n {view.namespace} "
-                "--overwrite gatewaytelemetry.dev/requestedAt=$(date +%s)",
-            )
-        under_way = self._under_way() - {workload.key}
-        here = sum(1 for key in under_way if key[1] == workload.namespace)
-        full = _full(self._limits.cluster, len(under_way)), _full(self._limits.namespace, here)
-        older = self._older_waiting(view, workload)
-        if not any(full) and not older:
+    def _counted(self, workload: Workload) -> bool:
+        """Tell whether a turn to repair was given and not used yet: it is still the same turn."""
+        begun = self._begun.get(workload.key)
+        return begun is not None and begun.repair and begun.generation == workload.generation
+
+    def _stop(self, view: Gateway, workload: Workload) -> Refused | None:
+        """Return why nothing more of this target is rolled out, or None; what failed itself may be mended."""
+        if workload.key in self._failed:
             return None
-        self._waiting[workload.key] = (view.age, Ref("GatewayTelemetry", view.namespace, view.name))
-        scope = "in the cluster" if full[0] else f"in namespace {workload.namespace}"
-        count = len(under_way) if full[0] else here
+        if asked(view):
+            self._going_on[view.key] = self._failures(target_key(view))
+        failures = self._failures_for(view)
+        if not failures:
+            return None
+        self._stopped[workload.key] = _Of(view.key)
+        kind, namespace, name = min(failures)
         return Refused(
-            Reason.ROLLOUT_QUEUED,
-            f"{where} waits for its turn: {count} rollouts are under way {scope}, as many as the operator allows"
-            if any(full)
-            else f"{where} waits for its turn: GatewayTelemetry {older} is older",
+            Reason.ROLLOUT_STOPPED,
+            f"{workload.kind} {workload.namespace}/{workload.name} waits: the rollout of {kind} {namespace}/{name} "
+            "failed with settings of the same target; mend that, or go on anyway with kubectl annotate "
+            f"gatewaytelemetry {view.name} -n {view.namespace} --overwrite "
+            "gatewaytelemetry.dev/requestedAt=$(date +%s)",
         )
 
-    def _under_way(self) -> set[WorkloadKey]:
-        """Return the workloads whose pods are being replaced, also those whose controller has not yet seen it."""
-        for key, before in list(self._begun.items()):
-            live = self._store.workloads.get(key)
-            if live is None or (_mark(live) != before and progress(live)[0] is not Reason.ROLLOUT_IN_PROGRESS):
-                del self._begun[key]
-        return self._store.rolling | set(self._begun)
+    def _failures(self, target: Key) -> set[WorkloadKey]:
+        return {key for key, item in self._failed.items() if item.target == target}
 
-    def _older_waiting(self, view: Gateway, workload: Workload) -> str:
-        """Return the name of an older gateway that waits and could go now; the free turn is its own."""
+    def _failures_for(self, view: Gateway) -> set[WorkloadKey]:
+        """Return the failures that stop a gateway: those of its target of which it was not told to go on."""
+        return self._failures(target_key(view)) - self._going_on.get(view.key, set())
+
+    def _turn(self, view: Gateway, workload: Workload) -> Refused | None:
         if not (self._limits.cluster or self._limits.namespace):
-            return ""
-        for key, (age, ref) in self._waiting.items():
-            if key == workload.key or age >= view.age:
-                continue
-            under_way = self._under_way() - {key}
-            here = sum(1 for item in under_way if item[1] == key[1])
-            if not _full(self._limits.namespace, here):
-                return f"{ref.namespace}/{ref.name}"
-        return ""
+            return None
+        self._waiting[workload.key] = _Waiting(view.key, view.age)
+        under_way = self._under_way()
+        going = self._may_go(under_way)
+        if workload.key in going:
+            return None
+        self._mark_later(_ref(view.key), QUEUED_SECONDS)
+        where = f"{workload.kind} {workload.namespace}/{workload.name}"
+        here = sum(1 for key in under_way if key[1] == workload.namespace)
+        if _full(self._limits.cluster, len(under_way)):
+            scope = f"{len(under_way)} rollouts are under way in the cluster, as many as the operator allows"
+        elif _full(self._limits.namespace, here):
+            scope = f"{here} rollouts are under way in namespace {workload.namespace}, as many as the operator allows"
+        else:
+            kind, namespace, name = going[0]
+            scope = f"{kind} {namespace}/{name} is before it"
+        return Refused(Reason.ROLLOUT_QUEUED, f"{where} waits for its turn: {scope}")
+
+    def _under_way(self) -> set[WorkloadKey]:
+        """Return the workloads whose pods are being replaced, also those whose controller has not yet seen it.
+
+        A rollout that has failed is not under way: its pods may stay as they are for ever.
+        """
+        for key, begun in list(self._begun.items()):
+            live = self._store.workloads[key]
+            if live.generation != begun.generation and progress(live)[0] is not Reason.ROLLOUT_IN_PROGRESS:
+                del self._begun[key]
+        rolling = {
+            key
+            for key in self._store.rolling
+            if key not in self._failed and self._store.workloads[key].rollout.desired > 0
+        }
+        return rolling | {key for key, begun in self._begun.items() if begun.pods}
+
+    def _may_go(self, under_way: set[WorkloadKey]) -> list[WorkloadKey]:
+        """Return the workloads that wait and may go now, those of the oldest gateway first."""
+        count, by_namespace = len(under_way), Counter(key[1] for key in under_way)
+        going = []
+        for key, _ in sorted(self._waiting.items(), key=lambda item: (item[1].age, item[0])):
+            if key not in under_way:
+                if _full(self._limits.cluster, count) or _full(self._limits.namespace, by_namespace[key[1]]):
+                    continue
+                count += 1
+                by_namespace[key[1]] += 1
+            going.append(key)
+        return going
 
     def seen(self, view: Gateway, sinks: tuple[SinkState, ...]) -> list[Ref]:
         """Take what a plan found after its writes; return the gateways whose turn it may be now, the oldest first."""
         for item in sinks:
             key = item.workload.key
-            if item.state != "Pending" or item.reason is not Reason.ROLLOUT_QUEUED:
+            if item.reason is not Reason.ROLLOUT_QUEUED:
                 self._waiting.pop(key, None)
+            if item.reason is not Reason.ROLLOUT_STOPPED:
+                self._stopped.pop(key, None)
             if item.state == "Failed" and item.reason in (Reason.ROLLOUT_FAILED, Reason.ROLLED_BACK):
-                self._failed[key] = target_key(view)
+                self._failed[key] = _Failed(view.key, target_key(view))
             else:
                 self._failed.pop(key, None)
-            live = self._store.workloads.get(key)
-            if live is not None and self._begun.get(key) == _mark(live):
-                del self._begun[key]  # the turn was given, and the write failed
+            self._settle(key)
+        self._prune(view.key, {item.workload.key for item in sinks})
         return self.next_turns()
+
+    def _settle(self, key: WorkloadKey) -> None:
+        """Take back a turn that was given and not used: the write failed, or the gateway is suspended."""
+        begun, live = self._begun.get(key), self._store.workloads.get(key)
+        if begun is None or live is None or live.generation != begun.generation:
+            return
+        del self._begun[key]
+        if begun.repair and key in self._fights and self._fights[key].repairs:
+            self._fights[key].repairs.pop()
 
     def next_turns(self) -> list[Ref]:
         """Return the gateways that wait and may go now, the oldest first."""
-        for key in [item for item in self._waiting if item not in self._store.workloads]:
-            del self._waiting[key]
-        if not self._waiting:
-            return []
-        free = self._limits.cluster - len(self._under_way()) if self._limits.cluster else len(self._waiting)
-        return [ref for _, ref in sorted(set(self._waiting.values()))[: max(free, 0)]]
+        owners = [self._waiting[key].owner for key in self._may_go(self._under_way())] if self._waiting else []
+        for key, item in list(self._stopped.items()):
+            if not self._failures_for(self._store.gateways[item.owner]):
+                del self._stopped[key]
+                owners.append(item.owner)
+        return [_ref(key) for key in sorted(set(owners), key=lambda key: self._store.gateways[key].age)]
 
-    def gone(self, workloads: list[WorkloadKey]) -> None:
-        """Forget workloads that carry nothing of ours any more."""
+    def gone(self, workloads: Iterable[WorkloadKey]) -> None:
+        """Forget workloads that carry nothing of ours any more; whoever waited for that is looked at again."""
         for key in workloads:
-            for memory in (self._begun, self._waiting, self._failed, self._fights):
+            for memory in self._memories():
                 memory.pop(key, None)
+        self._prune()
+        for ref in self.next_turns():
+            self._mark_later(ref, 0.0)
+
+    def _memories(self) -> tuple[dict[WorkloadKey, Any], ...]:
+        return self._begun, self._waiting, self._stopped, self._failed, self._fights
+
+    def _prune(self, owner: Key | None = None, matched: Iterable[WorkloadKey] = ()) -> None:
+        """Forget what speaks of workloads or gateways that are gone, or of one that a gateway no longer matches."""
+        gateways = self._store.gateways
+
+        def leaves(key: Key) -> bool:
+            return key not in gateways or gateways[key].deleting or gateways[key].spec is None
+
+        for memory in self._memories():
+            for key, item in list(memory.items()):
+                if (
+                    key not in self._store.workloads
+                    or leaves(item.owner)
+                    or (item.owner == owner and key not in matched)
+                ):
+                    del memory[key]
+        for gateway in [key for key in self._going_on if leaves(key)]:
+            del self._going_on[gateway]
+        for gateway, failures in list(self._going_on.items()):
+            failures &= set(self._failed)
+            if not failures:
+                del self._going_on[gateway]
 
 
-def _mark(workload: Workload) -> tuple[str | None, str]:
-    """Return what a write of ours changes in a pod template."""
-    return workload.config_hash, workload.restarted_at
+def _ref(key: Key) -> Ref:
+    return Ref("GatewayTelemetry", *key)
 
 
 def _full(limit: int, count: int) -> bool:

@@ -162,17 +162,17 @@ class Planner:
                 for item in mine
             )
             return None, [held(view, item, self._lookups.gate) for item in approved(view, found)]
-        write: ReferenceWrite | EndpointProblem
+        write: ReferenceWrite | EndpointProblem | Refused
         try:
-            write = reference_write(view, spec, refers, stamp, mine, self._store)
-        except EndpointProblem as problem:
+            write = reference_write(view, spec, refers, stamp, self._store)
+        except (EndpointProblem, Refused) as problem:
             write = problem
         failure = failures.get(REFERENCE)
         sinks = [
             referring(view, spec, item, write, refers, self._lookups, failure or failures.get(item.key))
             for item in mine
         ]
-        if isinstance(write, EndpointProblem) or refers.target.suspend:
+        if isinstance(write, EndpointProblem | Refused) or refers.target.suspend:
             return None, sinks
         return write, sinks
 

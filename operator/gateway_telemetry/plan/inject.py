@@ -16,7 +16,7 @@ from gateway_telemetry.plan.rollout import progress, trouble
 from gateway_telemetry.plan.sinks import SinkState, sink
 from gateway_telemetry.plan.store import Gateway, Store, target_key
 from gateway_telemetry.plan.targets import Refused
-from gateway_telemetry.plan.turns import Gate, PodLookup, asked
+from gateway_telemetry.plan.turns import Gate, PodLookup, requested
 from gateway_telemetry.plan.views import Container, Workload
 from gateway_telemetry.plan.writes import (
     Write,
@@ -128,8 +128,10 @@ def _write(
 def _rolled_back(view: Gateway, write: Write) -> SinkState | None:
     """Return the state of a workload whose last rollout of exactly this content was rolled back, else None."""
     record = write.record
-    if record is None or not record.failed or record.failed != write.injection.config_hash or asked(view):
+    if record is None or not record.failed or record.failed != write.injection.config_hash:
         return None
+    if requested(view) not in (None, record.failed_request):
+        return None  # somebody asked to try again
     workload = write.workload
     where = f"{workload.kind} {workload.namespace}/{workload.name}"
     message = (
@@ -159,12 +161,25 @@ def _rolling_out(spec: GatewayTelemetrySpec, write: Write, notes: str, lookups: 
     reason, message = progress(workload)
     if reason is Reason.PROGRAMMED:
         return sink(workload, "Programmed", reason, notes, container, write)
-    if reason is Reason.ROLLOUT_IN_PROGRESS and (why := trouble(workload, lookups.pods(workload) or ())) is not None:
+    moving = reason in (Reason.ROLLOUT_IN_PROGRESS, Reason.ROLLOUT_BY_HAND)
+    if moving and (why := trouble(workload, lookups.pods(workload) or ())) is not None:
         reason, message = Reason.ROLLOUT_FAILED, f"{workload.kind} {workload.namespace}/{workload.name}: {why}"
     if reason is Reason.ROLLOUT_FAILED:
-        back = rolling_back(write) if spec.install.rollout.on_failure == "Rollback" else write
-        return sink(workload, "Failed", reason, message, container, back)
+        back = spec.install.rollout.on_failure == "Rollback" and _began_it(write)
+        return sink(workload, "Failed", reason, message, container, rolling_back(write) if back else write)
     return sink(workload, "RollingOut", reason, message, container, write)
+
+
+def _began_it(write: Write) -> bool:
+    """Tell whether the rollout is of the operator's last change and of nothing else.
+
+    Settings that ran before are not what a new image fails with, and what stood there before them may be long out of
+    date: only a template that nobody changed since is put back.
+    """
+    record = write.record
+    if record is None or record.generation is None or record.failed:
+        return False
+    return write.workload.generation <= record.generation + 1
 
 
 def held(view: Gateway, item: SinkState, gate: Gate | None) -> SinkState:
@@ -173,7 +188,9 @@ def held(view: Gateway, item: SinkState, gate: Gate | None) -> SinkState:
     if gate is None or write is None or not write.template_stale or write.rollback or item.state == "Failed":
         return item
     record = write.record
-    repair = record is not None and record.injection == write.injection and not write.secret_stale
+    # Made anew, it is not the workload that carried them.
+    same = record is not None and record.workload_uid in (None, item.workload.uid)
+    repair = record is not None and same and record.injection == write.injection
     refusal = gate.hold(view, item.workload, repair=repair)
     if refusal is None:
         return item

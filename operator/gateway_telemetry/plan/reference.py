@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from gateway_telemetry.adapters import CA_KEY, adapter_for
@@ -22,7 +23,7 @@ from gateway_telemetry.plan.rollout import progress, trouble
 from gateway_telemetry.plan.sinks import SinkState, sink
 from gateway_telemetry.plan.store import Gateway, Store, target_key
 from gateway_telemetry.plan.targets import Refused
-from gateway_telemetry.plan.views import MANAGED_BY, MANAGED_BY_LABEL, Record, Workload, digest
+from gateway_telemetry.plan.views import MANAGED_BY, MANAGED_BY_LABEL, TIME_FORMAT, Record, Workload, digest
 
 CA_SUFFIX = "-ca"
 """After the Secret's name: name of the ConfigMap with the CA."""
@@ -51,18 +52,18 @@ class ReferenceWrite:
 
 
 def reference_write(
-    view: Gateway, spec: GatewayTelemetrySpec, refers: References, stamp: str, matched: list[Workload], store: Store
+    view: Gateway, spec: GatewayTelemetrySpec, refers: References, stamp: str, store: Store
 ) -> ReferenceWrite:
     """Return what the Secret must hold.
 
     Raises:
         EndpointProblem: key or project cannot be carried by this gateway.
+        Refused: the operator needs the Secret of that name for something else.
     """
     assert spec.install.reference is not None
     name = spec.install.reference.secret_name
-    # One Secret for all: with several workloads it cannot name one of them.
-    one = matched[0].name if len(matched) == 1 else ""
-    context = context_of(spec, refers, stamp, (matched[0].kind, view.namespace, one))
+    # One Secret for all: it names none of them, or a second workload would restart the first.
+    context = context_of(spec, refers, stamp, (spec.install.workloads.kind, view.namespace, ""))
     settings = adapter_for(spec.gateway.type).settings(context)
     data = {
         item.name: settings.files[item.secret_key] if item.secret_key is not None else item.value or ""
@@ -70,8 +71,8 @@ def reference_write(
     }
     ca = settings.files.get(CA_KEY) if settings.mount_ca else None
     record = store.records.get((view.namespace, name))
-    if record is not None and not record.reference:
-        record = None
+    if record is not None:
+        _check_free(view, record, store)
     content_stale = record is None or record.digest != digest(with_ca(data, ca))
     due = (
         content_stale
@@ -80,6 +81,21 @@ def reference_write(
         or (record is not None and record.orphan != (spec.deletion_policy == "Orphan"))
     )
     return ReferenceWrite(view.namespace, name, data, ca, record, content_stale, due)
+
+
+def _check_free(view: Gateway, record: Record, store: Store) -> None:
+    where = f"Secret {record.namespace}/{record.name}"
+    advice = "write another name into spec.install.reference.secretName"
+    if not record.reference:
+        kind, name = record.workload
+        message = f"{where} is where the operator remembers what it wrote into {kind} {name}: {advice}"
+        raise Refused(Reason.SECRET_NAME_TAKEN, message)
+    other = store.gateways.get(record.owner)
+    if record.owner == view.key or other is None or other.deleting or other.spec is None:
+        return
+    reference = other.spec.install.reference
+    if reference is not None and reference.secret_name == record.name:
+        raise Refused(Reason.SECRET_NAME_TAKEN, f"{where} belongs to GatewayTelemetry {other.name}: {advice}")
 
 
 def with_ca(data: Mapping[str, str], ca: str | None) -> dict[str, str]:
@@ -132,7 +148,7 @@ def referring(
     view: Gateway,
     spec: GatewayTelemetrySpec,
     workload: Workload,
-    write: ReferenceWrite | EndpointProblem,
+    write: ReferenceWrite | EndpointProblem | Refused,
     refers: References,
     lookups: Lookups,
     failure: Refused | None,
@@ -141,6 +157,8 @@ def referring(
     where = f"{workload.kind} {workload.namespace}/{workload.name}"
     if isinstance(write, EndpointProblem):
         return sink(workload, "Blocked", Reason(write.reason), f"{where}: {write.message}")
+    if isinstance(write, Refused):
+        return sink(workload, "Blocked", write.reason, write.message)
     if failure is not None:
         return sink(workload, "Failed", failure.reason, failure.message)
     if not refers_to(workload, write.name):
@@ -168,8 +186,9 @@ def _running(
     if pods is None:
         message = f"{where}: pods that started before {changed_at} must be restarted; they were not looked at"
         return sink(workload, "Pending", Reason.RESTART_NEEDED, message)
-    # A pod of the same second may have read what was there before.
-    old = sorted(item.name for item in pods if item.created <= changed_at)
+    # A pod of the same second may have read what was there before, unless a later restart made it.
+    old = sorted(item.name for item in pods if item.created <= changed_at and not _after(item.restarted_at, changed_at))
+    restarted = _after(workload.restarted_at, changed_at)
     reason, message = progress(workload)
     if reason is Reason.ROLLOUT_IN_PROGRESS and (why := trouble(workload, pods)) is not None:
         return sink(workload, "Failed", Reason.ROLLOUT_FAILED, f"{where}: {why}")
@@ -179,19 +198,34 @@ def _running(
         if reason is Reason.PROGRAMMED:
             return sink(workload, "Programmed", reason, "")
         return sink(workload, "RollingOut", reason, message)
-    if reason is Reason.ROLLOUT_IN_PROGRESS and workload.restarted_at >= changed_at:
+    if reason is Reason.ROLLOUT_IN_PROGRESS and restarted:
         return sink(workload, "RollingOut", reason, message)
     command = f"kubectl rollout restart {workload.kind.lower()} {workload.name} -n {workload.namespace}"
     needed = f"{where}: {len(old)} pods started before the Secret's last change ({changed_at})"
-    if spec.install.rollout.policy == "Manual" or reason is not Reason.PROGRAMMED:
+    if spec.install.rollout.policy == "Manual" or reason is not Reason.PROGRAMMED or restarted:
         return sink(workload, "Pending", Reason.RESTART_NEEDED, f"{needed}: {command}")
     if lookups.gate is not None:
-        refusal = lookups.gate.hold(view, workload, repair=workload.restarted_at >= changed_at)
+        refusal = lookups.gate.hold(view, workload, repair=False)
         if refusal is not None:
             return sink(workload, "Pending", refusal.reason, refusal.message)
-    return SinkState(
-        workload, None, "Pending", Reason.RESTART_NEEDED, f"{needed}: they are restarted", None, changed_at
-    )
+    message = f"{needed}: they are restarted"
+    return SinkState(workload, None, "Pending", Reason.RESTART_NEEDED, message, None, _next_second(changed_at))
+
+
+def _after(text: str, changed_at: str) -> bool:
+    """Tell whether a time is later than a change; kubectl writes its user's time zone, others write anything."""
+    try:
+        return datetime.fromisoformat(text) > datetime.fromisoformat(changed_at)
+    except (ValueError, TypeError):
+        return False
+
+
+def _next_second(changed_at: str) -> str:
+    """Return the first time that is after a change, as Kubernetes writes it.
+
+    A restart of the same second could have been asked for just before the change.
+    """
+    return (datetime.strptime(changed_at, TIME_FORMAT).replace(tzinfo=UTC) + timedelta(seconds=1)).strftime(TIME_FORMAT)
 
 
 def refers_to(workload: Workload, secret: str) -> bool:
@@ -203,7 +237,17 @@ def refers_to(workload: Workload, secret: str) -> bool:
         for item in container.env:
             if (((item.get("valueFrom") or {}).get("secretKeyRef") or {}).get("name")) == secret:
                 return True
-    return any((volume.get("secret") or {}).get("secretName") == secret for volume in workload.volumes)
+    return any(secret in _mounted(volume) for volume in workload.volumes)
+
+
+def _mounted(volume: Mapping[str, Any]) -> list[str]:
+    """Return the names of the Secrets of a volume."""
+    sources = (volume.get("projected") or {}).get("sources") or ()
+    found = [
+        (volume.get("secret") or {}).get("secretName"),
+        *((item.get("secret") or {}).get("name") for item in sources),
+    ]
+    return [name for name in found if name]
 
 
 def restart_body(workload: Workload, since: str) -> dict[str, Any]:

@@ -51,9 +51,10 @@ def in_progress(workload: Workload) -> bool:
 def trouble(workload: Workload, pods: Sequence[Pod]) -> str | None:
     """Return why the pods of the present settings cannot run, or None.
 
-    Only pods with the template's hash count: what fails with older settings is not this rollout's fault.
+    Only pods of the present template count: what fails with older settings is not this rollout's fault.
     """
     for pod in sorted(pods, key=lambda item: item.name):
-        if pod.trouble is not None and pod.config_hash == workload.config_hash:
+        current = pod.config_hash == workload.config_hash and pod.restarted_at == workload.restarted_at
+        if pod.trouble is not None and current:
             return f"pod {pod.name}: {pod.trouble}"
     return None

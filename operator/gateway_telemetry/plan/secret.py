@@ -11,6 +11,7 @@ from typing import Any
 
 from gateway_telemetry.api import meta
 from gateway_telemetry.plan.store import Gateway
+from gateway_telemetry.plan.turns import requested
 from gateway_telemetry.plan.views import MANAGED_BY, MANAGED_BY_LABEL, RECORD_KEY
 from gateway_telemetry.plan.writes import Write
 
@@ -51,9 +52,12 @@ def _record(view: Gateway, write: Write) -> str:
         "owner": {"namespace": view.namespace, "name": view.name, "uid": view.uid or None},
         "workload": {"kind": workload.kind, "name": workload.name, "uid": workload.uid or None},
         "injection": write.injection.to_json(),
-        "previous": write.previous.to_json() if write.previous is not None and not write.rollback else None,
+        "previous": write.previous.to_json() if write.previous is not None else None,
         "orphan": view.spec is not None and view.spec.deletion_policy == "Orphan",
     }
+    if workload.uid:
+        record["workload"]["generation"] = workload.generation
     if write.rollback:
         record["failed"] = write.rollback
+        record["failedRequest"] = requested(view) or ""
     return json.dumps(record, ensure_ascii=True, separators=(",", ":"), sort_keys=True)

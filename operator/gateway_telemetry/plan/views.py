@@ -13,6 +13,7 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from gateway_telemetry.api import meta
@@ -20,6 +21,8 @@ from gateway_telemetry.plan.injection import Injection
 
 RECORD_KEY = "record.json"
 """Key of the operator's Secret that remembers what was written; it never holds a key."""
+TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
+"""How Kubernetes writes a time: RFC 3339, seconds, UTC."""
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 MANAGED_BY = "gateway-telemetry-operator"
 
@@ -119,6 +122,7 @@ class Pod:
     Attributes:
         created: RFC 3339.
         config_hash: of its template.
+        restarted_at: when the restart was asked for that its template carries (RFC 3339); may be empty.
         trouble: why it does not run and will not without somebody's help, or None.
     """
 
@@ -126,6 +130,7 @@ class Pod:
     created: str
     config_hash: str | None
     trouble: str | None
+    restarted_at: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +164,8 @@ class Record:
         digest: hash of the other data keys, to compare content without keeping it.
         orphan: whether the owner's deletionPolicy was Orphan.
         failed: hash of content whose rollout failed and was rolled back; it is not written again.
+        failed_request: the request (``turns.requested``) that was there then; another one tries again.
+        generation: of the workload before the write; None where that was not remembered.
         reference: whether the Secret is one that the chart refers to (install.reference).
         changed_at: when the content of a referred Secret last changed (RFC 3339); empty otherwise.
     """
@@ -174,6 +181,8 @@ class Record:
     digest: str
     orphan: bool
     failed: str = ""
+    failed_request: str = ""
+    generation: int | None = None
     reference: bool = False
     changed_at: str = ""
 
@@ -327,11 +336,13 @@ def project_pod(obj: Mapping[str, Any]) -> Pod | None:
         if waiting.get("reason") in _HOPELESS:
             found = f"container {item.get('name')}: {waiting['reason']}"
             break
+    annotations = metadata.get("annotations") or {}
     return Pod(
         name=metadata["name"],
         created=metadata.get("creationTimestamp") or "",
-        config_hash=(metadata.get("annotations") or {}).get(meta.CONFIG_HASH_ANNOTATION),
+        config_hash=annotations.get(meta.CONFIG_HASH_ANNOTATION),
         trouble=found,
+        restarted_at=annotations.get(_RESTARTED_AT) or "",
     )
 
 
@@ -401,6 +412,8 @@ def project_record(obj: Mapping[str, Any]) -> Record | None:
             digest=digest(data),
             orphan=bool(record.get("orphan")),
             failed=_text(record.get("failed") or ""),
+            failed_request=_text(record.get("failedRequest") or ""),
+            generation=_number(workload.get("generation")),
         )
     except (KeyError, TypeError, ValueError, RecursionError):
         return None
@@ -413,10 +426,12 @@ def _project_reference(obj: Mapping[str, Any], namespace: str) -> Record | None:
     owner_namespace, _, owner = str(annotations.get(meta.OWNER_ANNOTATION) or "").partition("/")
     if owner_namespace != namespace or not owner:
         return None
+    changed_at = annotations[meta.CHANGED_AT_ANNOTATION]
     try:
+        datetime.strptime(changed_at, TIME_FORMAT).replace(tzinfo=UTC)
         data = {key: base64.b64decode(text or "").decode() for key, text in (obj.get("data") or {}).items()}
     except ValueError:
-        data = {}
+        return None
     return Record(
         namespace=namespace,
         name=metadata["name"],
@@ -429,8 +444,12 @@ def _project_reference(obj: Mapping[str, Any], namespace: str) -> Record | None:
         digest=digest(data),
         orphan=annotations.get(meta.ORPHAN_ANNOTATION) == "true",
         reference=True,
-        changed_at=annotations[meta.CHANGED_AT_ANNOTATION],
+        changed_at=changed_at,
     )
+
+
+def _number(value: Any) -> int | None:
+    return value if isinstance(value, int) else None
 
 
 def _text(value: Any) -> str:

@@ -89,6 +89,8 @@ def write_for(
     if record is not None and record.injection != injection:
         # A change that was remembered and never written leaves the set before it in place.
         older = record.previous is not None and workload.config_hash == record.previous.config_hash
+        # One whose rollback was remembered and never written, and that is to be tried again, keeps its way back.
+        older = older and record.failed != injection.config_hash
         previous = record.previous if older else record.injection
     elif record is not None and not standing:
         previous = record.previous
@@ -123,8 +125,7 @@ def stands(workload: Workload, injection: Injection, name: str) -> bool:
 
 def rolling_back(failed: Write) -> Write:
     """Return the write that puts back what stood there before a write whose rollout failed."""
-    record = failed.record
-    before = record.previous if record is not None else None
+    before = failed.record.previous if failed.record is not None else None
     if before is None:
         before = Injection(failed.injection.container, (), (), (), "")
     return Write(
@@ -132,7 +133,7 @@ def rolling_back(failed: Write) -> Write:
         before,
         {},
         failed.secret,
-        record,
+        failed.record,
         failed.injection,
         secret_stale=True,
         template_stale=not stands(failed.workload, before, failed.secret),

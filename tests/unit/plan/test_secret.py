@@ -47,7 +47,7 @@ def test_the_whole_secret() -> None:
     assert MARK not in record
     assert {key: value for key, value in json.loads(record).items() if key != "injection"} == {
         "owner": {"namespace": "shop", "name": "checkout", "uid": "uid-GatewayTelemetry-shop-checkout"},
-        "workload": {"kind": "Deployment", "name": "litellm", "uid": "uid-Deployment-shop-litellm"},
+        "workload": {"kind": "Deployment", "name": "litellm", "uid": "uid-Deployment-shop-litellm", "generation": 1},
         "previous": None,
         "orphan": False,
     }
