@@ -19,7 +19,15 @@ import aiohttp
 from gateway_telemetry import __version__
 from gateway_telemetry.api.meta import FIELD_MANAGER
 from gateway_telemetry.cluster.config import Connection
-from gateway_telemetry.cluster.errors import Conflict, Expired, NotFound, NotLeading, Unavailable, from_status
+from gateway_telemetry.cluster.errors import (
+    ConfigError,
+    Conflict,
+    Expired,
+    NotFound,
+    NotLeading,
+    Unavailable,
+    from_status,
+)
 from gateway_telemetry.cluster.paths import Resource, ResourcePath
 
 CONNECTIONS = 32
@@ -90,6 +98,9 @@ class Client:
 
         Args:
             labels: label selector as the API takes it.
+
+        Raises:
+            ApiError: it was refused, or the answer is no list.
         """
         for _ in range(3):
             try:
@@ -103,14 +114,18 @@ class Client:
         token = ""
         while True:
             query = {"labelSelector": labels, "limit": str(size or ""), "continue": token}
-            answer = await self._request("GET", resource.collection(namespace), query=query)
-            for item in answer.get("items") or ():
+            path = resource.collection(namespace)
+            answer = await self._request("GET", path, query=query)
+            metadata, page = answer.get("metadata"), answer.get("items") or []
+            if not isinstance(metadata, dict) or not isinstance(page, list) or not metadata.get("resourceVersion"):
+                raise from_status(200, None, verb="GET", path=ResourcePath.parse(path))
+            for item in page:
                 # Items of a list come without them.
                 item["apiVersion"], item["kind"] = resource.api_version, resource.kind
                 items.append(item)
-            token = answer["metadata"].get("continue") or ""
+            token = metadata.get("continue") or ""
             if not token:
-                return Listing(items, answer["metadata"].get("resourceVersion") or "")
+                return Listing(items, metadata["resourceVersion"])
 
     async def create(self, resource: Resource, namespace: str | None, body: Mapping[str, Any]) -> dict[str, Any]:
         """Create an object.
@@ -203,14 +218,22 @@ class Client:
     ) -> dict[str, Any]:
         data = None if body is None else json.dumps(body, separators=(",", ":")).encode()
         params = {key: value for key, value in (query or {}).items() if value}
-        header = await self._connection.credentials.authorization()
+        header = await self._authorization(method, path)
         status, answer = await self._send(method, path, params, data, content_type, header)
         if status == 401 and header is not None:
-            header = await self._connection.credentials.authorization(rejected=header)
+            header = await self._authorization(method, path, rejected=header)
             status, answer = await self._send(method, path, params, data, content_type, header)
         if status >= 300 or not isinstance(answer, dict):
             raise from_status(status, answer, verb=method, path=ResourcePath.parse(path))
         return answer
+
+    async def _authorization(self, method: str, path: str, rejected: str | None = None) -> str | None:
+        try:
+            return await self._connection.credentials.authorization(rejected=rejected)
+        except ConfigError as error:
+            # A token file or a plugin that fails now may work at the next try, like a server that does not answer.
+            request = f"{method} {ResourcePath.parse(path)}"
+            raise Unavailable(0, "NoCredentials", str(error), request=request) from None
 
     async def _send(
         self,
@@ -240,11 +263,19 @@ class Client:
                 raw = await response.read()
                 status = response.status
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
-            # The text of such errors names hosts and system errors, never headers or bodies.
             reason = "Timeout" if isinstance(error, TimeoutError) else type(error).__name__
             request = f"{method} {ResourcePath.parse(path)}"
-            raise Unavailable(0, reason, str(error) or reason, request=request) from None
+            raise Unavailable(0, reason, _text(error) or reason, request=request) from None
         try:
             return status, json.loads(raw)
         except ValueError:
             return status, None
+
+
+def _text(error: Exception) -> str:
+    """Return an error's text: hosts and system errors, never headers or bodies, nor a proxy's URL with its password."""
+    if isinstance(error, aiohttp.InvalidURL):
+        return "the kubeconfig's server or proxy-url is not a URL"
+    if isinstance(error, aiohttp.ClientResponseError):
+        return f"{error.status} {error.message}"
+    return str(error)

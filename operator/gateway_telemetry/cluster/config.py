@@ -9,10 +9,11 @@ written back, and nothing here prints a token.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import ssl
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,6 +51,9 @@ class Credentials:
         Args:
             rejected: the value that the API server just answered with 401. Its source is loaded from the start,
                 once, no matter how many requests were refused with it.
+
+        Raises:
+            ConfigError: the source gives nothing usable now; it may at the next call.
         """
         async with self._lock:
             if rejected is None or (current := await self._header()) == rejected:
@@ -64,7 +68,9 @@ class Credentials:
         return self._given_to_kopf
 
     async def _header(self) -> str | None:
-        value: str | None = await self._configuration.get_api_key_with_prefix("BearerToken")
+        # The hook behind this reads token files and runs plugins again.
+        with _readable("the credentials"):
+            value: str | None = await self._configuration.get_api_key_with_prefix("BearerToken")
         if value is None:
             return None
         scheme, _, token = value.strip().partition(" ")
@@ -142,14 +148,8 @@ async def load(
         origin, read = f"kubeconfig {files}", _kubeconfig(files, context)
 
     async def reload() -> tuple[Configuration, str]:
-        from kubernetes.aio.config import ConfigException
-
-        try:
+        with _readable(origin):
             return await read()
-        except (ConfigException, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            # Reasons only: parser errors of YAML and JWTs quote what they read, which holds credentials.
-            reason = str(error) if isinstance(error, (ConfigException, OSError, ConfigError)) else type(error).__name__
-            raise ConfigError(f"{origin} is not usable: {reason}") from None
 
     first, namespace = await reload()
     ssl_context = _ssl_context(first, origin)
@@ -168,6 +168,19 @@ async def load(
         proxy_url=first.proxy,
         tls_server_name=first.tls_server_name,
     )
+
+
+@contextlib.contextmanager
+def _readable(origin: str) -> Iterator[None]:
+    """Turn what goes wrong while credentials are read into a ConfigError."""
+    from kubernetes.aio.config import ConfigException
+
+    try:
+        yield
+    except (ConfigException, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        # Reasons only: parser errors of YAML and JWTs quote what they read, which holds credentials.
+        reason = str(error) if isinstance(error, (ConfigException, OSError)) else type(error).__name__
+        raise ConfigError(f"{origin} is not usable: {reason}") from None
 
 
 def _in_cluster(folder: Path) -> Callable[[], Awaitable[tuple[Configuration, str]]]:
