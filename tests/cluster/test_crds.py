@@ -19,7 +19,7 @@ from gateway_telemetry.api.rules import Model
 from gateway_telemetry.api.target import LangSmithTargetSpec, LangSmithTargetStatus
 from tests.support import api_cases
 from tests.support.api_cases import Case
-from tests.support.cluster import Kubectl, available, make_namespace
+from tests.support.cluster import ClusterAccess, Kubectl, kubectl_for, available, make_namespace
 from tests.support.kube import Kube
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -96,10 +96,11 @@ def test_a_good_object_cannot_be_made_bad(kubectl: Kubectl, namespace: str) -> N
 
 
 @pytest.mark.parametrize("kind", crdgen.KINDS, ids=lambda kind: kind.kind)
-def test_a_crd_file_equals_its_stored_form(kubectl: Kubectl, kind: crdgen.Kind) -> None:
+def test_a_crd_file_equals_its_stored_form(module_cluster: ClusterAccess, kind: crdgen.Kind) -> None:
     path = ROOT / f"crds/gatewaytelemetry.dev_{kind.plural}.yaml"
-    # Tests of the chart may have applied it with labels of a release.
-    kubectl("apply", "-f", str(path))
+    kubectl = kubectl_for(module_cluster)  # the session's CRDs may carry labels of a release
+    kubectl("apply", "--server-side", "-f", str(path))
+    kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(path))
     stored = json.loads(kubectl("get", "-f", str(path), "-o", "json").stdout)
     assert stored["spec"] == yaml.safe_load(path.read_text())["spec"]
     kubectl("diff", "-f", str(path))
