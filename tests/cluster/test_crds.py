@@ -19,7 +19,7 @@ from gateway_telemetry.api.rules import Model
 from gateway_telemetry.api.target import LangSmithTargetSpec, LangSmithTargetStatus
 from tests.support import api_cases
 from tests.support.api_cases import Case
-from tests.support.cluster import ClusterAccess, Kubectl, kubectl_for, available, make_namespace
+from tests.support.cluster import Kubectl, available, kubectl_for, make_namespace, own_cluster
 from tests.support.kube import Kube
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -95,10 +95,17 @@ def test_a_good_object_cannot_be_made_bad(kubectl: Kubectl, namespace: str) -> N
     assert api_cases.EXACTLY_ONE_FORM in done.stderr
 
 
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubectl]:
+    """A cluster without CRDs: the session's may carry the labels of a release."""
+    with own_cluster(tmp_path_factory.mktemp("fresh")) as access:
+        yield kubectl_for(access)
+
+
 @pytest.mark.parametrize("kind", crdgen.KINDS, ids=lambda kind: kind.kind)
-def test_a_crd_file_equals_its_stored_form(module_cluster: ClusterAccess, kind: crdgen.Kind) -> None:
+def test_a_crd_file_equals_its_stored_form(fresh: Kubectl, kind: crdgen.Kind) -> None:
     path = ROOT / f"crds/gatewaytelemetry.dev_{kind.plural}.yaml"
-    kubectl = kubectl_for(module_cluster)  # the session's CRDs may carry labels of a release
+    kubectl = fresh
     kubectl("apply", "--server-side", "-f", str(path))
     kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(path))
     stored = json.loads(kubectl("get", "-f", str(path), "-o", "json").stdout)
