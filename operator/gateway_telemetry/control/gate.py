@@ -210,10 +210,6 @@ class Gate:
 
         A rollout that has failed is not under way: its pods may stay as they are for ever.
         """
-        for key, begun in list(self._begun.items()):
-            live = self._store.workloads[key]
-            if live.generation != begun.generation and progress(live)[0] is not Reason.ROLLOUT_IN_PROGRESS:
-                del self._begun[key]
         rolling = {
             key
             for key in self._store.rolling
@@ -244,9 +240,10 @@ class Gate:
                 self._stopped.pop(key, None)
             if item.state == "Failed" and item.reason in (Reason.ROLLOUT_FAILED, Reason.ROLLED_BACK):
                 self._failed[key] = _Failed(view.key, target_key(view))
+                self._begun.pop(key, None)
             else:
                 self._failed.pop(key, None)
-            self._settle(key)
+                self._settle(key)
         self._prune(view.key, {item.workload.key for item in sinks})
         return self.next_turns()
 
@@ -281,7 +278,11 @@ class Gate:
         return self._begun, self._waiting, self._stopped, self._failed, self._fights
 
     def _prune(self, owner: Key | None = None, matched: Iterable[WorkloadKey] = ()) -> None:
-        """Forget what speaks of workloads or gateways that are gone, or of one that a gateway no longer matches."""
+        """Forget turns that have ended, and what speaks of workloads or gateways that are gone.
+
+        Args:
+            owner: a gateway of which all matched workloads are given.
+        """
         gateways = self._store.gateways
 
         def leaves(key: Key) -> bool:
@@ -295,6 +296,10 @@ class Gate:
                     or (item.owner == owner and key not in matched)
                 ):
                     del memory[key]
+        for key, begun in list(self._begun.items()):
+            live = self._store.workloads[key]
+            if live.generation != begun.generation and progress(live)[0] is not Reason.ROLLOUT_IN_PROGRESS:
+                del self._begun[key]
         for gateway in [key for key in self._going_on if leaves(key)]:
             del self._going_on[gateway]
         for gateway, failures in list(self._going_on.items()):

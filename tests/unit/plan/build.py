@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+import copy
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,14 @@ from gateway_telemetry.plan.checks import EnvFromKeys
 from gateway_telemetry.plan.gateways import GatewayPlan, Planner, WorkloadKey
 from gateway_telemetry.plan.injection import merged
 from gateway_telemetry.plan.options import Options
+from gateway_telemetry.plan.reference import reference_objects, restart_body
 from gateway_telemetry.plan.restore import still_there, withdrawn
 from gateway_telemetry.plan.secret import secret_object
 from gateway_telemetry.plan.sinks import SinkState
 from gateway_telemetry.plan.store import Store, project_gateway, project_target
 from gateway_telemetry.plan.targets import Refused, TargetResult, resolve
-from gateway_telemetry.plan.views import Workload, project_record, project_source, project_workload
+from gateway_telemetry.plan.turns import Gate
+from gateway_telemetry.plan.views import Pod, Workload, project_pod, project_record, project_source, project_workload
 from gateway_telemetry.plan.writes import Write
 
 NS = "shop"
@@ -30,6 +33,8 @@ ROLE = "gatewaytelemetry.dev/role"
 HOSTS = "gatewaytelemetry.dev/hosts"
 HASH = "gatewaytelemetry.dev/config-hash"
 RECORD = "gatewaytelemetry.dev/record"
+RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
+MANAGED_BY = {"app.kubernetes.io/managed-by": "gateway-telemetry-operator"}
 
 Object = dict[str, Any]
 
@@ -93,6 +98,46 @@ def gateway(
     base = {"targetRef": {"name": "langsmith"}, "gateway": {"type": "litellm"}, "install": {"inject": inject}}
     more = {"deletionTimestamp": "2026-01-09T00:00:00Z"} if deleting else {}
     return custom("GatewayTelemetry", name, namespace, {**base, **spec}, created, **more)
+
+
+def referring(
+    named: str = "litellm-otlp",
+    name: str = "checkout",
+    *,
+    created: str = "2026-01-02T00:00:00Z",
+    labels: Mapping[str, str] | None = None,
+    kind: str = "Deployment",
+    rollout: Mapping[str, Any] | None = None,
+    **spec: Any,
+) -> Object:
+    """Return a GatewayTelemetry whose chart refers to a Secret."""
+    workloads = {"kind": kind, "selector": {"matchLabels": dict(labels or {"app": "litellm"})}}
+    reference: Object = {"secretName": named, "workloads": workloads}
+    if rollout is not None:
+        reference["rollout"] = dict(rollout)
+    return gateway(name, created=created, install={"reference": reference}, **spec)
+
+
+def injecting(
+    name: str = "checkout",
+    *,
+    created: str = "2026-01-02T00:00:00Z",
+    labels: Mapping[str, str] | None = None,
+    kind: str = "Deployment",
+    rollout: Mapping[str, Any] | None = None,
+    **spec: Any,
+) -> Object:
+    """Return a GatewayTelemetry that writes into workloads of a kind."""
+    inject: Object = {"workloads": {"kind": kind, "selector": {"matchLabels": dict(labels or {"app": "litellm"})}}}
+    if rollout is not None:
+        inject["rollout"] = dict(rollout)
+    return gateway(name, created=created, install={"inject": inject}, **spec)
+
+
+def annotated(obj: Object, **annotations: str) -> Object:
+    """Return an object of ours with annotations, named without their group."""
+    found = {f"gatewaytelemetry.dev/{name}": value for name, value in annotations.items()}
+    return {**obj, "metadata": {**obj["metadata"], "annotations": found}}
 
 
 def container(name: str = "litellm", **fields: Any) -> Object:
@@ -159,6 +204,36 @@ def deployment(
     }
 
 
+def of_kind(kind: str, obj: Object, **status: Any) -> Object:
+    """Return a Deployment of these tests as another kind of workload, with that kind's status."""
+    metadata = {**obj["metadata"], "uid": f"uid-{kind}-{obj['metadata']['namespace']}-{obj['metadata']['name']}"}
+    return {**obj, "kind": kind, "metadata": metadata, "status": status}
+
+
+def pod(
+    name: str = "litellm-1",
+    *,
+    created: str = "2026-01-03T00:00:00Z",
+    config_hash: str | None = None,
+    restarted_at: str | None = None,
+    waiting: str | None = None,
+    **metadata: Any,
+) -> Object:
+    """Return a pod; `waiting` is why its container does not run."""
+    annotations = {HASH: config_hash, RESTARTED_AT: restarted_at}
+    state: Object = {"running": {}} if waiting is None else {"waiting": {"reason": waiting}}
+    return {
+        "metadata": {
+            "name": name,
+            "namespace": NS,
+            "creationTimestamp": created,
+            "annotations": {key: value for key, value in annotations.items() if value is not None},
+            **metadata,
+        },
+        "status": {"phase": "Running", "containerStatuses": [{"name": "litellm", "state": state}]},
+    }
+
+
 def secret(
     data: Mapping[str, str | bytes] | None = None,
     name: str = "langsmith",
@@ -204,6 +279,8 @@ class World:
         self.options = options or Options()
         self.env_from: EnvFromKeys = env_from or {}
         self.objects: dict[tuple[str, str, str], Object] = {}
+        self.pods: dict[WorkloadKey, Sequence[Pod]] = {}
+        self.gate: Gate | None = None
         for obj in objects:
             self.put(obj)
 
@@ -217,10 +294,12 @@ class World:
                 self.store.put_target(project_target(obj))
             case "GatewayTelemetry":
                 self.store.put_gateway(project_gateway(obj))
-            case "Deployment":
+            case "Deployment" | "StatefulSet" | "DaemonSet":
                 self.store.put_workload(project_workload(obj))
             case "Namespace":
                 self.store.namespaces[metadata["name"]] = dict(metadata["labels"])
+            case "ConfigMap" if ROLE not in metadata["labels"]:
+                pass
             case "Secret" if metadata["labels"][ROLE] == "copy":
                 record = project_record(obj)
                 assert record is not None
@@ -249,10 +328,18 @@ class World:
             self.options,
             lambda view: self.resolve(view.name, view.namespace),
             lambda workload: self.env_from,
+            lambda workload: self.pods.get(workload.key),
+            self.gate,
         )
         return planner.plan(self.store.gateways[namespace, name], failures)
 
-    def carry_out(self, name: str = "checkout", namespace: str = NS, *, template: bool = True) -> GatewayPlan:
+    def run(self, *pods: Object, name: str = "litellm", kind: str = "Deployment") -> None:
+        """Let a workload have these pods."""
+        self.pods[kind, NS, name] = [view for item in pods if (view := project_pod(item)) is not None]
+
+    def carry_out(
+        self, name: str = "checkout", namespace: str = NS, *, template: bool = True, now: str = "2026-01-03T00:00:00Z"
+    ) -> GatewayPlan:
         """Plan, and do to the objects what the operator would; the rollouts finish at once.
 
         Args:
@@ -262,12 +349,18 @@ class World:
         view = self.store.gateways[namespace, name]
         for sink in plan.sinks:
             write = sink.write
+            if sink.restart:
+                self.put(_restarted(self.objects[sink.workload.key], sink.workload, sink.restart))
             if write is None:
                 continue
             if write.secret_stale:
                 self.put(secret_object(view, write))
             if write.template_stale and template:
                 self.put(written(self.objects[sink.workload.key], sink.workload, write))
+        if plan.reference is not None and plan.reference.due:
+            for item in reference_objects(view, plan.reference, now):
+                if item is not None:
+                    self.put(item)
         return plan
 
 
@@ -275,6 +368,13 @@ def written(obj: Object, live: Workload, write: Write) -> Object:
     """Return the Deployment after a write: what was claimed and is not wanted goes, what is wanted comes."""
     bare = obj if write.previous is None else withdrawn(obj, still_there(write.previous, live))
     return merged(bare, write.injection, write.secret)
+
+
+def _restarted(obj: Object, live: Workload, since: str) -> Object:
+    annotations = restart_body(live, since)["spec"]["template"]["metadata"]["annotations"]
+    result = copy.deepcopy(obj)
+    result["spec"]["template"]["metadata"].setdefault("annotations", {}).update(annotations)
+    return result
 
 
 def finding(findings: tuple[Finding, ...], type_: str) -> Finding:

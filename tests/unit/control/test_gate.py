@@ -1,0 +1,467 @@
+"""Caps, order, stops and fights, with the real gate and planner; rollouts and clock are the test's."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway_telemetry.api.reasons import Reason
+from gateway_telemetry.control.gate import Limits
+from tests.unit.control.rollouts import Cluster
+from tests.unit.plan import build
+from tests.unit.plan.build import NS
+
+
+def three(limits: Limits) -> Cluster:
+    """Return a cluster with the gateways a, b and c, a the oldest."""
+    cluster = Cluster(limits)
+    for day, name in enumerate("abc", 2):
+        cluster.add(name, day)
+    return cluster
+
+
+def test_without_limits_everybody_goes_at_once() -> None:
+    cluster = three(Limits())
+    assert [cluster.reason(name) for name in "cba"] == [Reason.ROLLOUT_IN_PROGRESS] * 3
+    assert cluster.later == {}
+
+
+def test_no_more_than_the_cap_are_under_way_in_the_cluster() -> None:
+    cluster = three(Limits(cluster=2))
+    assert [cluster.reason(name) for name in "abc"] == [
+        Reason.ROLLOUT_IN_PROGRESS,
+        Reason.ROLLOUT_IN_PROGRESS,
+        Reason.ROLLOUT_QUEUED,
+    ]
+    assert cluster.message("c") == (
+        "Deployment shop/c waits for its turn: 2 rollouts are under way in the cluster, as many as the operator allows"
+    )
+    assert cluster.writes == ["a", "b"]
+    cluster.finish("a")
+    cluster.reconcile("a")
+    cluster.drain()
+    assert cluster.writes == ["a", "b", "c"]
+
+
+def test_the_cap_of_a_namespace_does_not_hold_another() -> None:
+    cluster = three(Limits(cluster=10, namespace=1))
+    cluster.add("d", 9, "bank")
+    assert cluster.reason("a") is Reason.ROLLOUT_IN_PROGRESS
+    assert cluster.message("b") == (
+        "Deployment shop/b waits for its turn: 1 rollouts are under way in namespace shop, as many as the operator "
+        "allows"
+    )
+    assert cluster.reason("d", "bank") is Reason.ROLLOUT_IN_PROGRESS
+
+
+@pytest.mark.parametrize("limits", [Limits(namespace=1), Limits(cluster=3, namespace=1)])
+def test_those_that_wait_for_a_full_namespace_do_not_wake_each_other(limits: Limits) -> None:
+    cluster = three(limits)
+    for name in "abc":
+        cluster.reconcile(name)
+    cluster.drain()
+    assert cluster.writes == ["a"]
+
+
+def test_the_oldest_goes_first_whoever_asks_first() -> None:
+    cluster = three(Limits(cluster=1))
+    cluster.reconcile("a")
+    assert [cluster.reason(name) for name in "cb"] == [Reason.ROLLOUT_QUEUED] * 2
+    cluster.finish("a")
+    # c looks before anybody was told.
+    assert cluster.message("c") == "Deployment shop/c waits for its turn: Deployment shop/b is before it"
+    cluster.drain()
+    assert cluster.writes == ["a", "b"]
+
+
+def test_an_older_one_that_its_namespace_holds_does_not_hold_others() -> None:
+    cluster = Cluster(Limits(cluster=2, namespace=1))
+    cluster.add("a", 2)
+    cluster.add("b", 3)
+    cluster.add("c", 4, "bank")
+    assert [cluster.reason("a"), cluster.reason("b"), cluster.reason("c", "bank")] == [
+        Reason.ROLLOUT_IN_PROGRESS,
+        Reason.ROLLOUT_QUEUED,
+        Reason.ROLLOUT_IN_PROGRESS,
+    ]
+
+
+def test_a_workload_without_replicas_neither_waits_nor_counts() -> None:
+    cluster = three(Limits(cluster=1))
+    cluster.add("idle", 9, replicas=0)
+    cluster.reconcile("a")
+    cluster.reconcile("idle")
+    assert cluster.writes == ["a", "idle"]
+    cluster.finish("a")
+    cluster.reconcile("b")
+    assert cluster.writes == ["a", "idle", "b"]
+
+
+def test_a_turn_counts_before_the_watch_tells_of_the_write() -> None:
+    cluster = three(Limits(cluster=1))
+    plan = cluster.world.plan("a")
+    assert [item.state for item in plan.sinks] == ["Pending"]
+    assert build.only_write(plan).due
+    assert build.only_sink(cluster.world.plan("b")).reason is Reason.ROLLOUT_QUEUED
+
+
+def test_a_write_that_fails_gives_its_turn_back() -> None:
+    cluster = three(Limits(cluster=1))
+    cluster.refused.add("a")
+    assert cluster.reason("a") is Reason.RBAC_DENIED
+    assert cluster.reason("b") is Reason.ROLLOUT_IN_PROGRESS
+
+
+def test_a_suspended_gateway_keeps_no_turn() -> None:
+    cluster = three(Limits(cluster=1))
+    cluster.edit("a", suspend=True)
+    cluster.reconcile("a")
+    assert cluster.reason("b") is Reason.ROLLOUT_IN_PROGRESS
+    assert cluster.writes == ["b"]
+
+
+def test_a_change_of_what_is_rolling_takes_no_second_turn() -> None:
+    cluster = three(Limits(cluster=1))
+    cluster.reconcile("a")
+    cluster.edit("a", project="other")
+    assert cluster.reason("a") is Reason.ROLLOUT_IN_PROGRESS
+    assert cluster.writes == ["a", "a"]
+
+
+@pytest.mark.parametrize("leaves", ["deleted", "deselected", "workload"])
+def test_one_that_leaves_while_it_waits_does_not_hold_the_younger(leaves: str) -> None:
+    cluster = three(Limits(cluster=1))
+    for name in "abc":
+        cluster.reconcile(name)
+    if leaves == "deleted":
+        cluster.remove("b")
+    elif leaves == "workload":
+        cluster.world.store.drop_workload(("Deployment", NS, "b"))
+    else:
+        workloads = {"selector": {"matchLabels": {"app": "nothing"}}}
+        cluster.edit("b", install={"inject": {"workloads": workloads}})
+        cluster.reconcile("b")
+    cluster.finish("a")
+    cluster.reconcile("a")
+    cluster.drain()
+    assert cluster.writes == ["a", "c"]
+
+
+def test_one_that_leaves_with_a_turn_gives_it_back() -> None:
+    cluster = three(Limits(cluster=1))
+    cluster.world.plan("a")
+    cluster.remove("a")
+    assert cluster.reason("b") is Reason.ROLLOUT_IN_PROGRESS
+
+
+def test_what_is_restored_lets_the_next_one_go() -> None:
+    cluster = three(Limits(cluster=1))
+    cluster.reconcile("a")
+    cluster.reconcile("b")
+    cluster.remove("a")
+    cluster.world.put(build.deployment("a", labels={"app": "a"}, generation=3))
+    cluster.gate.gone([("Deployment", NS, "a")])
+    cluster.drain()
+    assert cluster.writes == ["a", "b"]
+
+
+def test_one_that_waits_looks_again_by_itself() -> None:
+    cluster = three(Limits(cluster=1))
+    cluster.reconcile("a")
+    cluster.reconcile("b")
+    assert cluster.later == {"b": 60.0}
+
+
+# Failures
+
+
+def test_a_failed_rollout_stops_the_others_of_its_target() -> None:
+    cluster = three(Limits())
+    cluster.reconcile("a")
+    cluster.crash("a")
+    assert cluster.message("a") == "Deployment shop/a: pod new: container litellm: CrashLoopBackOff"
+    assert cluster.message("b") == (
+        "Deployment shop/b waits: the rollout of Deployment shop/a failed with settings of the same target; mend that, "
+        "or go on anyway with kubectl annotate gatewaytelemetry b -n shop --overwrite "
+        "gatewaytelemetry.dev/requestedAt=$(date +%s)"
+    )
+    assert cluster.writes == ["a"]
+
+
+def test_a_failed_rollout_of_another_target_stops_nobody() -> None:
+    cluster = three(Limits(cluster=1))
+    cluster.add("d", 9, target="other")
+    cluster.reconcile("a")
+    cluster.crash("a")
+    cluster.reconcile("a")
+    # A crash loop ends by no deadline of a StatefulSet: it holds no place in the queue either.
+    assert cluster.reason("d") is Reason.ROLLOUT_IN_PROGRESS
+
+
+def test_what_failed_may_be_mended_and_the_others_then_go_on_by_themselves() -> None:
+    cluster = three(Limits(cluster=1))
+    cluster.reconcile("a")
+    cluster.crash("a")
+    cluster.reconcile("a")
+    assert [cluster.reason(name) for name in "bc"] == [Reason.ROLLOUT_STOPPED] * 2
+    cluster.edit("a", project="other")
+    assert cluster.reason("a") is Reason.ROLLOUT_IN_PROGRESS
+    cluster.drain()
+    assert cluster.writes == ["a", "a"]
+    cluster.finish("a")
+    cluster.reconcile("a")
+    cluster.drain()
+    assert cluster.writes == ["a", "a", "b"]
+
+
+@pytest.mark.parametrize("leaves", ["deleted", "workload"])
+def test_a_failure_that_is_gone_stops_nobody(leaves: str) -> None:
+    cluster = three(Limits())
+    cluster.reconcile("a")
+    cluster.crash("a")
+    cluster.reconcile("a")
+    assert cluster.reason("b") is Reason.ROLLOUT_STOPPED
+    if leaves == "deleted":
+        cluster.remove("a")
+    else:
+        cluster.world.store.drop_workload(("Deployment", NS, "a"))
+    cluster.gate.gone([])
+    cluster.drain()
+    assert cluster.writes == ["a", "b"]
+
+
+def test_who_is_asked_goes_on_in_spite_of_the_failure_also_when_it_has_to_wait() -> None:
+    cluster = Cluster(Limits(cluster=1))
+    for day, name in enumerate("abcd", 2):
+        cluster.add(name, day, target="other" if name == "d" else "langsmith")
+    cluster.reconcile("a")
+    cluster.crash("a")
+    cluster.reconcile("a")
+    cluster.reconcile("d")
+    cluster.edit("b", {"requestedAt": "1"})
+    assert cluster.reason("b") is Reason.ROLLOUT_QUEUED
+    assert cluster.world.store.gateways[NS, "b"].status["lastHandledRequest"] == "1"
+    cluster.finish("d")
+    cluster.reconcile("d")
+    cluster.drain()
+    assert cluster.writes == ["a", "d", "b"]
+    assert cluster.reason("c") is Reason.ROLLOUT_STOPPED
+
+
+def test_who_was_asked_to_go_on_stops_at_the_next_failure() -> None:
+    cluster = three(Limits())
+    for name in "ab":
+        cluster.reconcile(name)
+    cluster.crash("a")
+    cluster.reconcile("a")
+    cluster.edit("c", {"requestedAt": "1"})
+    assert cluster.reason("c") is Reason.ROLLOUT_IN_PROGRESS
+    cluster.finish("c")
+    cluster.crash("b")
+    cluster.reconcile("b")
+    cluster.edit("c", {"requestedAt": "1"}, project="other")
+    assert "the rollout of Deployment shop/b failed" in cluster.message("c")
+
+
+# Fights
+
+
+def fight(cluster: Cluster, name: str = "a") -> Reason:
+    """Take the settings away and return what the operator makes of it."""
+    cluster.undo(name)
+    return cluster.reason(name)
+
+
+def settled(limits: Limits | None = None) -> Cluster:
+    """Return a cluster in which all have their settings."""
+    cluster = three(limits or Limits())
+    for name in "abc":
+        cluster.reconcile(name)
+        cluster.finish(name)
+        cluster.reconcile(name)
+    cluster.drain()
+    cluster.writes.clear()
+    return cluster
+
+
+def test_repairs_come_after_growing_pauses_and_end_with_the_opponent_named() -> None:
+    cluster = settled()
+    for pause in (5.0, 30.0, 120.0, 600.0):
+        assert fight(cluster) is Reason.ROLLOUT_IN_PROGRESS
+        assert fight(cluster) is Reason.NOT_WRITTEN
+        assert cluster.later["a"] == pause
+        assert cluster.message("a") == (
+            "Deployment shop/a: the settings were taken away by field manager 'flux'; they are put back in "
+            f"{pause:.0f} s"
+        )
+        cluster.now += pause - 1
+        assert cluster.reason("a") is Reason.NOT_WRITTEN
+        cluster.now += 1
+    assert fight(cluster) is Reason.ROLLOUT_IN_PROGRESS
+    assert cluster.writes == ["a"] * 5
+    cluster.now += 900
+    assert fight(cluster) is Reason.FOUGHT_OVER
+    assert cluster.later["a"] == 3600 - 755 - 900 + 1
+    sink = build.only_sink(cluster.reconcile("a"))
+    assert sink.state == "Blocked"
+    assert sink.message == (
+        "Deployment shop/a: the settings were taken away 6 times within the last hour, last by field manager 'flux'; "
+        "they are not put back again before the spec changes, somebody sets gatewaytelemetry.dev/requestedAt, or an "
+        "hour has passed"
+    )
+    cluster.now = 3600.0
+    assert cluster.reason("a") is Reason.ROLLOUT_IN_PROGRESS
+
+
+def test_an_hour_of_fights_has_at_most_five_writes() -> None:
+    cluster = settled()
+    for _ in range(3600):
+        if not cluster.world.store.workloads["Deployment", NS, "a"].config_hash:
+            cluster.reconcile("a")
+        else:
+            fight(cluster)
+        cluster.now += 1
+    assert cluster.writes == ["a"] * 5
+    assert fight(cluster, "b") is Reason.ROLLOUT_IN_PROGRESS
+
+
+def test_somebody_who_also_edits_the_secret_is_a_fighter_all_the_same() -> None:
+    cluster = settled()
+    for _ in range(20):
+        spoilt = dict(cluster.world.objects["Secret", NS, "gateway-telemetry-deployment-a"])
+        spoilt["data"] = {**spoilt["data"], "otlp-headers": ""}
+        cluster.world.put(spoilt)
+        fight(cluster)
+    assert cluster.writes == ["a"]
+
+
+def test_a_write_that_fails_is_no_repair() -> None:
+    cluster = settled()
+    cluster.refused.add("a")
+    for _ in range(20):
+        assert fight(cluster) is Reason.RBAC_DENIED
+    cluster.refused.clear()
+    assert fight(cluster) is Reason.ROLLOUT_IN_PROGRESS
+
+
+def test_a_fight_is_not_made_shorter_by_looking_more_often() -> None:
+    cluster = settled()
+    cluster.undo("a")
+    for _ in range(20):
+        cluster.world.plan("a")
+    cluster.reconcile("a")
+    cluster.undo("a")
+    cluster.now += 5
+    assert cluster.reason("a") is Reason.ROLLOUT_IN_PROGRESS
+
+
+@pytest.mark.parametrize("afresh", ["spec", "request"])
+def test_a_new_spec_or_a_request_starts_afresh(afresh: str) -> None:
+    cluster = settled()
+    for _ in range(5):
+        fight(cluster)
+        cluster.now += 600
+    assert fight(cluster) is Reason.FOUGHT_OVER
+    if afresh == "spec":
+        cluster.edit("a", deletionPolicy="Orphan")
+    else:
+        cluster.edit("a", {"requestedAt": "1"})
+    assert cluster.reason("a") is Reason.ROLLOUT_IN_PROGRESS
+    assert fight(cluster) is Reason.NOT_WRITTEN
+
+
+def test_a_workload_that_is_made_anew_is_no_fight() -> None:
+    cluster = settled()
+    for number in range(10):
+        cluster.world.put(build.deployment("a", labels={"app": "a"}, uid=f"uid-{number}"))
+        assert cluster.reason("a") is Reason.ROLLOUT_IN_PROGRESS
+
+
+def test_a_repair_waits_for_its_turn_like_any_other_change() -> None:
+    cluster = settled(Limits(cluster=1))
+    cluster.undo("a")
+    cluster.undo("b")
+    assert cluster.reason("a") is Reason.ROLLOUT_IN_PROGRESS
+    assert cluster.reason("b") is Reason.ROLLOUT_QUEUED
+
+
+# Memory
+
+
+def test_nothing_is_remembered_of_what_is_gone() -> None:
+    cluster = three(Limits(cluster=1))
+    for name in "abc":
+        cluster.reconcile(name)
+    cluster.crash("a")
+    cluster.reconcile("a")
+    cluster.edit("b", {"requestedAt": "1"})
+    cluster.reconcile("b")
+    assert len(cluster.gate) > 0
+    for name in "abc":
+        cluster.remove(name)
+    cluster.gate.gone([])
+    assert len(cluster.gate) == 0
+
+
+def test_nothing_is_remembered_of_a_quiet_cluster() -> None:
+    assert len(settled(Limits(cluster=1)).gate) == 0
+
+
+def test_memory_does_not_grow_with_what_comes_and_goes() -> None:
+    cluster = Cluster(Limits(cluster=2))
+    for number in range(50):
+        name = f"job-{number}"
+        cluster.add(name)
+        cluster.reconcile(name)
+        cluster.undo(name)
+        cluster.reconcile(name)
+        cluster.remove(name)
+        cluster.world.store.drop_workload(("Deployment", NS, name))
+        cluster.world.store.drop_record((NS, f"gateway-telemetry-deployment-{name}"))
+    assert len(cluster.gate) <= 3
+
+
+# Any schedule
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(1, 3),
+    st.integers(0, 2),
+    st.lists(st.tuples(st.integers(1, 28), st.sampled_from([NS, "bank"]), st.integers(0, 2)), min_size=1, max_size=7),
+    st.randoms(use_true_random=False),
+)
+def test_any_schedule_keeps_the_caps_and_comes_to_its_end(
+    cluster_cap: int, namespace_cap: int, gateways: list[tuple[int, str, int]], random: object
+) -> None:
+    choose = random.choice  # type: ignore[attr-defined]
+    cluster = Cluster(Limits(cluster_cap, namespace_cap))
+    names = {}
+    for number, (day, namespace, replicas) in enumerate(gateways):
+        names[f"g{number}"] = namespace
+        cluster.add(f"g{number}", day, namespace, replicas)
+    todo = list(names)
+    for _ in range(400):
+        live = cluster.world.store.workloads
+        rolling = [key for key in sorted(live) if live[key].rollout.observed_generation < live[key].generation]
+        moves = [*(["look"] if todo else []), *(["woken"] if cluster.woken else []), *(["finish"] if rolling else [])]
+        if not moves:
+            break
+        move = choose(moves)
+        if move == "look":
+            name = choose(todo)
+            todo.remove(name)
+            cluster.reconcile(name, names[name])
+        elif move == "woken":
+            ref = cluster.woken.popleft()
+            cluster.reconcile(ref.name, ref.namespace)
+        else:
+            _, namespace, name = choose(rolling)
+            cluster.finish(name, namespace)
+            cluster.reconcile(name, namespace)
+        busy = [key for key in cluster.world.store.rolling if live[key].rollout.desired]
+        assert len(busy) <= cluster_cap
+        if namespace_cap:
+            assert max((sum(key[1] == one for key in busy) for one in (NS, "bank")), default=0) <= namespace_cap
+    assert sorted(cluster.writes) == sorted(names)
