@@ -59,7 +59,7 @@ class ApiError(ClusterError):
     @property
     def causes(self) -> Sequence[Mapping[str, Any]]:
         """The Status object's causes: ``reason``, ``message`` and ``field`` each."""
-        return self.details.get("causes") or ()
+        return _causes(self.details)
 
 
 class Unauthorized(ApiError):
@@ -171,13 +171,19 @@ def from_status(status: int, body: object, *, verb: str, path: ResourcePath) -> 
 
 def _without_values(status: int, message: str, details: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     """Drop texts that may quote what a Secret holds: keep who and which field, not what."""
-    if status in (401, 404, 409, 410, 429) or (status == 403 and _RBAC.search(message)):
+    if status in (401, 404, 409, 410, 429):
         return message, details
-    causes = [{key: cause[key] for key in ("reason", "field") if key in cause} for cause in details.get("causes") or ()]
+    if status == 403 and (denied := _RBAC.search(message)):
+        return denied[0], {}
+    causes = [{key: cause[key] for key in ("reason", "field") if key in cause} for cause in _causes(details)]
     known = _ADMISSION.search(message)
     named = [f"{cause.get('field', '?')}: {cause.get('reason', '?')}" for cause in causes]
     kept = "; ".join([*([known[0]] if known else []), *named])
     return f"{kept or 'refused'} (text withheld: it may quote the Secret)", {**details, "causes": causes}
+
+
+def _causes(details: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [cause for cause in details.get("causes") or () if isinstance(cause, Mapping)]
 
 
 def _bounded(text: str) -> str:
