@@ -66,17 +66,34 @@ def gateway(
     }
 
 
+def reference(namespace: str, name: str = "gateway", app: str = "gateway", **way: Any) -> Object:
+    """A GatewayTelemetry that writes only the Secret ``traces``, which the Deployments with the label refer to."""
+    workloads = {"selector": {"matchLabels": {"app": app}}}
+    install = {"reference": {"secretName": "traces", "workloads": workloads, **way}}
+    return gateway(namespace, name, app=app, install=install)
+
+
 def deployment(
     namespace: str,
     name: str = "gateway",
     app: str | None = None,
     containers: list[Object] | None = None,
     replicas: int = 1,
+    annotations: dict[str, str] | None = None,
+    spec: Object | None = None,
     **container: Any,
 ) -> Object:
-    """A Deployment of one container, ``main``, unless containers are given."""
+    """A Deployment of one container, ``main``, unless containers are given.
+
+    Args:
+        annotations: of the pod template; ``hack/kwok/fates.yaml`` lists those by which a test makes pods fail.
+        spec: further fields of the Deployment's spec.
+    """
     labels = {"app": app or name}
     one = {"name": "main", "image": "registry.example/gateway:1", **container}
+    pods: Object = {"labels": labels}
+    if annotations:
+        pods["annotations"] = annotations
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -84,6 +101,37 @@ def deployment(
         "spec": {
             "replicas": replicas,
             "selector": {"matchLabels": labels},
-            "template": {"metadata": {"labels": labels}, "spec": {"containers": containers or [one]}},
+            "template": {"metadata": pods, "spec": {"containers": containers or [one]}},
+            **(spec or {}),
+        },
+    }
+
+
+def stateful_set(namespace: str, replicas: int = 1, **more: Any) -> Object:
+    """A StatefulSet; arguments as for `deployment`."""
+    item = deployment(namespace, replicas=replicas, **more)
+    item["kind"] = "StatefulSet"
+    item["spec"]["serviceName"] = item["metadata"]["name"]
+    return item
+
+
+def daemon_set(namespace: str, **more: Any) -> Object:
+    """A DaemonSet; arguments as for `deployment`, but for the replicas: one pod on each node."""
+    item = deployment(namespace, **more)
+    item["kind"] = "DaemonSet"
+    del item["spec"]["replicas"]
+    return item
+
+
+def autoscaler(namespace: str, name: str = "gateway", low: int = 2, high: int = 5) -> Object:
+    """A HorizontalPodAutoscaler of the Deployment of that name."""
+    return {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": metadata(name, namespace),
+        "spec": {
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name},
+            "minReplicas": low,
+            "maxReplicas": high,
         },
     }
