@@ -9,13 +9,13 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from gateway_telemetry.api.reasons import Reason
 from gateway_telemetry.control.queue import Ref
 from gateway_telemetry.plan.rollout import progress
 from gateway_telemetry.plan.sinks import SinkState
-from gateway_telemetry.plan.store import Gateway, Store, target_key
+from gateway_telemetry.plan.store import Gateway, Store, selects, target_key
 from gateway_telemetry.plan.targets import Refused
 from gateway_telemetry.plan.turns import asked, requested
 from gateway_telemetry.plan.views import Key, Workload
@@ -26,6 +26,8 @@ REPAIR_PAUSES = (0.0, 5.0, 30.0, 120.0, 600.0)
 """Seconds that must have passed since the last repair of a workload before the next; then it is given up."""
 FIGHT_SECONDS = 3600.0
 """How long a repair is remembered: so often within this time means that somebody fights back."""
+FEW = 100
+"""So much may be remembered without looking whether it is still of use."""
 QUEUED_SECONDS = 60.0
 """After so long a gateway that waits for its turn looks by itself, should nobody have told it."""
 
@@ -43,6 +45,9 @@ class _Of:
     """What is remembered of a workload holds for the gateway that it was planned for."""
 
     owner: Key
+
+
+Item = TypeVar("Item", bound=_Of)
 
 
 @dataclass(frozen=True)
@@ -103,6 +108,7 @@ class Gate:
         self._fights: dict[WorkloadKey, _Fight] = {}
         self._going_on: dict[Key, set[WorkloadKey]] = {}
         """Failures in spite of which a gateway was told to go on."""
+        self._kept = FEW
 
     def __len__(self) -> int:
         """Return how much is remembered."""
@@ -110,7 +116,6 @@ class Gate:
 
     def hold(self, view: Gateway, workload: Workload, *, repair: bool) -> Refused | None:
         """Return why the workload's pods may not be replaced now, or None; see ``plan.turns.Gate``."""
-        self._prune()
         key = workload.key
         refusal = self._fought_over(view, workload) if repair else None
         if refusal is None and workload.rollout.desired > 0:
@@ -161,6 +166,7 @@ class Gate:
 
     def _stop(self, view: Gateway, workload: Workload) -> Refused | None:
         """Return why nothing more of this target is rolled out, or None; what failed itself may be mended."""
+        _drop(self._failed, self._is_over)
         if workload.key in self._failed:
             return None
         if asked(view):
@@ -210,6 +216,8 @@ class Gate:
 
         A rollout that has failed is not under way: its pods may stay as they are for ever.
         """
+        _drop(self._failed, self._is_over)
+        _drop(self._begun, self._has_ended)
         rolling = {
             key
             for key in self._store.rolling
@@ -220,6 +228,9 @@ class Gate:
     def _may_go(self, under_way: set[WorkloadKey]) -> list[WorkloadKey]:
         """Return the workloads that wait and may go now, those of the oldest gateway first."""
         count, by_namespace = len(under_way), Counter(key[1] for key in under_way)
+        if _full(self._limits.cluster, count):
+            return sorted(under_way & self._waiting.keys())
+        _drop(self._waiting, self._is_over)
         going = []
         for key, _ in sorted(self._waiting.items(), key=lambda item: (item[1].age, item[0])):
             if key not in under_way:
@@ -244,21 +255,26 @@ class Gate:
             else:
                 self._failed.pop(key, None)
                 self._settle(key)
-        self._prune(view.key, {item.workload.key for item in sinks})
+        if len(self) > 2 * self._kept:
+            self._sweep()
         return self.next_turns()
 
     def _settle(self, key: WorkloadKey) -> None:
         """Take back a turn that was given and not used: the write failed, or the gateway is suspended."""
         begun, live = self._begun.get(key), self._store.workloads.get(key)
-        if begun is None or live is None or live.generation != begun.generation:
+        if begun is None or live is None:
             return
-        del self._begun[key]
-        if begun.repair and key in self._fights and self._fights[key].repairs:
+        unused = live.generation == begun.generation
+        if unused or self._has_ended(key, begun):
+            del self._begun[key]
+        if unused and begun.repair and key in self._fights and self._fights[key].repairs:
             self._fights[key].repairs.pop()
 
     def next_turns(self) -> list[Ref]:
         """Return the gateways that wait and may go now, the oldest first."""
         owners = [self._waiting[key].owner for key in self._may_go(self._under_way())] if self._waiting else []
+        _drop(self._failed, self._is_over)
+        _drop(self._stopped, self._is_over)
         for key, item in list(self._stopped.items()):
             if not self._failures_for(self._store.gateways[item.owner]):
                 del self._stopped[key]
@@ -270,42 +286,40 @@ class Gate:
         for key in workloads:
             for memory in self._memories():
                 memory.pop(key, None)
-        self._prune()
+        self._sweep()
         for ref in self.next_turns():
             self._mark_later(ref, 0.0)
 
     def _memories(self) -> tuple[dict[WorkloadKey, Any], ...]:
         return self._begun, self._waiting, self._stopped, self._failed, self._fights
 
-    def _prune(self, owner: Key | None = None, matched: Iterable[WorkloadKey] = ()) -> None:
-        """Forget turns that have ended, and what speaks of workloads or gateways that are gone.
+    def _is_over(self, key: WorkloadKey, item: _Of) -> bool:
+        """Tell whether what is remembered speaks of something gone, or that the gateway has nothing to do with now."""
+        workload, view = self._store.workloads.get(key), self._store.gateways.get(item.owner)
+        if workload is None or view is None or view.deleting or view.spec is None:
+            return True
+        return not selects(view, workload)
 
-        Args:
-            owner: a gateway of which all matched workloads are given.
-        """
-        gateways = self._store.gateways
+    def _has_ended(self, key: WorkloadKey, begun: _Begun) -> bool:
+        live = self._store.workloads.get(key)
+        if live is None or self._is_over(key, begun):
+            return True
+        return live.generation != begun.generation and progress(live)[0] is not Reason.ROLLOUT_IN_PROGRESS
 
-        def leaves(key: Key) -> bool:
-            return key not in gateways or gateways[key].deleting or gateways[key].spec is None
-
+    def _sweep(self) -> None:
         for memory in self._memories():
-            for key, item in list(memory.items()):
-                if (
-                    key not in self._store.workloads
-                    or leaves(item.owner)
-                    or (item.owner == owner and key not in matched)
-                ):
-                    del memory[key]
-        for key, begun in list(self._begun.items()):
-            live = self._store.workloads[key]
-            if live.generation != begun.generation and progress(live)[0] is not Reason.ROLLOUT_IN_PROGRESS:
-                del self._begun[key]
-        for gateway in [key for key in self._going_on if leaves(key)]:
-            del self._going_on[gateway]
-        for gateway, failures in list(self._going_on.items()):
-            failures &= set(self._failed)
-            if not failures:
-                del self._going_on[gateway]
+            _drop(memory, self._is_over)
+        _drop(self._begun, self._has_ended)
+        for owner, failures in list(self._going_on.items()):
+            failures &= self._failed.keys()
+            if not failures or owner not in self._store.gateways:
+                del self._going_on[owner]
+        self._kept = max(len(self), FEW)
+
+
+def _drop(memory: dict[WorkloadKey, Item], over: Callable[[WorkloadKey, Item], bool]) -> None:
+    for key in [key for key, item in memory.items() if over(key, item)]:
+        del memory[key]
 
 
 def _ref(key: Key) -> Ref:
