@@ -30,10 +30,7 @@ HOLD_SECONDS = 60.0
 """Longest time that a write is held up for an event or a call, so that a failed test does not hang."""
 _VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 _APPLY = "application/apply-patch"
-_HOP_BY_HOP = frozenset(
-    "connection keep-alive proxy-authenticate proxy-authorization te trailer transfer-encoding upgrade "
-    "host content-length expect".split()
-)
+_HOP_BY_HOP = ("connection", "content-length", "expect", "host", "keep-alive", "te", "trailer", "transfer-encoding")
 
 
 @dataclass(frozen=True)
@@ -113,6 +110,26 @@ Hook = Callable[[Write], Action]
 def nothing(_: Write) -> Action:
     """Let every write pass."""
     return None
+
+
+def on(what: str, action: Action, nth: int = 1, times: int = 1) -> Hook:
+    """Return a hook that acts on some writes and lets the others pass.
+
+    Args:
+        what: as ``Write.what``, e.g. ``apply deployments``.
+        nth: the first one of these that it acts on, from 1.
+        times: on how many in a row it acts.
+    """
+    seen = 0
+
+    def hook(write: Write) -> Action:
+        nonlocal seen
+        if write.what != what:
+            return None
+        seen += 1
+        return action if nth <= seen < nth + times else None
+
+    return hook
 
 
 class ApiProxy:
