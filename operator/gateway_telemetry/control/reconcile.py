@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from gateway_telemetry.api.reasons import Reason
 from gateway_telemetry.cluster.client import Client
 from gateway_telemetry.cluster.errors import ApiError
 from gateway_telemetry.cluster.paths import GATEWAY_TELEMETRIES, LANGSMITH_TARGETS
@@ -31,6 +32,8 @@ logger = logging.getLogger(__name__)
 
 ROLLING_SECONDS = 5.0
 """How often the pods of a rollout are looked at: a crash loop is not told by the workload's own status."""
+NO_PODS_SECONDS = 2.0
+"""How long a status waits for the controller of a workload without pods."""
 RESTORE_SECONDS = 600.0
 """How long a deletion may be held up by writes that fail; after that the records wait for better times alone."""
 
@@ -58,6 +61,7 @@ class Reconciler:
         self._gate = gate
         self._now = now or now_text
         self._deleting_since: dict[Key, float] = {}
+        self._settling: dict[Key, float] = {}
 
     def forget_answers(self) -> None:
         """Ask for what is not watched anew."""
@@ -92,20 +96,8 @@ class Reconciler:
         if view is None or view.deleting:
             await self._leave(key, view)
             return None
-        if view.spec is not None:
-            target = self._store.targets.get(target_key(view))
-            if target is not None:
-                await self._services.refresh(target)
-        names = await env_from(self._client, self._store.workloads_matching(view))
         pods: dict[WorkloadKey, list[Pod]] = {}
-        planner = Planner(
-            self._store,
-            self._options,
-            self._targets.resolve,
-            lambda workload: names.get(workload.key, {}),
-            lambda workload: pods.get(workload.key),
-            self._gate,
-        )
+        planner = await self._planner(view, pods)
         unread: dict[WorkloadKey, Refused] = {}
         if view.spec is not None and view.spec.install.reference is not None:
             unread = await self._read_pods(self._store.workloads_matching(view), pods)
@@ -118,19 +110,54 @@ class Reconciler:
         if failures is not None:
             failures |= unread
             plan = planner.plan(view, failures)
-        rolling = [item.workload for item in plan.sinks if item.state == "RollingOut"]
+        under_way = [item.workload for item in plan.sinks if item.reason is Reason.ROLLOUT_IN_PROGRESS]
+        rolling = [item for item in under_way if item.rollout.desired or item.rollout.total]
         if rolling:
             unread |= await self._read_pods(rolling, pods)
             plan = planner.plan(view, {**unread, **(failures or {})})
         for waiting in self._gate.seen(view, plan.sinks):
             if waiting.name != view.name or waiting.namespace != view.namespace:
                 self._queue.add(waiting)
+        if self._settles(key, settling=bool(under_way) and not rolling and not failures):
+            return NO_PODS_SECONDS
+        return await self._report(view, plan, {**unread, **(failures or {})}, rolling=bool(rolling))
+
+    async def _report(
+        self, view: Gateway, plan: GatewayPlan, problems: dict[WorkloadKey, Refused], *, rolling: bool
+    ) -> float | None:
         await self._writer.status(GATEWAY_TELEMETRIES, view, gateway_status(view, plan, self._now()))
-        if problems := {**unread, **(failures or {})}:
+        if problems:
             raise Retry("; ".join(sorted({item.message for item in problems.values()})))
         if any(item.write is not None and item.write.rollback and _due(item) for item in plan.sinks):
             return 0.0  # a failure that the pods told of
         return ROLLING_SECONDS if rolling else None
+
+    def _settles(self, key: Key, *, settling: bool) -> bool:
+        """Tell whether to wait a moment with the status.
+
+        Where there are no pods a workload's controller answers at once: its answer is worth a write, the moment before
+        it is not.
+        """
+        if not settling:
+            self._settling.pop(key, None)
+            return False
+        return time.monotonic() - self._settling.setdefault(key, time.monotonic()) < NO_PODS_SECONDS
+
+    async def _planner(self, view: Gateway, pods: dict[WorkloadKey, list[Pod]]) -> Planner:
+        """Return a planner that knows all that this gateway's plan asks for; `pods` may be filled later."""
+        if view.spec is not None:
+            target = self._store.targets.get(target_key(view))
+            if target is not None:
+                await self._services.refresh(target)
+        names = await env_from(self._client, self._store.workloads_matching(view))
+        return Planner(
+            self._store,
+            self._options,
+            self._targets.resolve,
+            lambda workload: names.get(workload.key, {}),
+            lambda workload: pods.get(workload.key),
+            self._gate,
+        )
 
     async def _read_pods(
         self, workloads: list[Workload], pods: dict[WorkloadKey, list[Pod]]
@@ -186,6 +213,7 @@ class Reconciler:
 
     async def _leave(self, key: Key, view: Gateway | None) -> None:
         """Take away what was written for an object that is gone or going; then let it go."""
+        self._settling.pop(key, None)
         records = restorable(self._store, key)
         failures: dict[WorkloadKey, Refused] = {}
         for record in records:
@@ -216,6 +244,11 @@ def _due(item: SinkState) -> bool:
     if item.write is None or not item.write.due:
         return False
     return item.state == "Pending" or bool(item.write.rollback)
+
+
+def _replaces_pods(item: SinkState) -> bool:
+    """Tell whether a sink's pods are to be replaced by a write that is due, or by a restart."""
+    return bool(item.restart) or (item.write is not None and item.write.template_stale and _due(item))
 
 
 def _suspended(view: Gateway) -> bool:
