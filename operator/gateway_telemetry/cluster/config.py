@@ -69,7 +69,7 @@ class Credentials:
 
     async def _header(self) -> str | None:
         # The hook behind this reads token files and runs plugins again.
-        with _readable("the credentials"):
+        with _readable("the credentials are"):
             value: str | None = await self._configuration.get_api_key_with_prefix("BearerToken")
         if value is None:
             return None
@@ -148,7 +148,7 @@ async def load(
         origin, read = f"kubeconfig {files}", _kubeconfig(files, context)
 
     async def reload() -> tuple[Configuration, str]:
-        with _readable(origin):
+        with _readable(f"{origin} is"):
             return await read()
 
     first, namespace = await reload()
@@ -177,10 +177,12 @@ def _readable(origin: str) -> Iterator[None]:
 
     try:
         yield
-    except (ConfigException, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        # Reasons only: parser errors of YAML and JWTs quote what they read, which holds credentials.
-        reason = str(error) if isinstance(error, (ConfigException, OSError)) else type(error).__name__
-        raise ConfigError(f"{origin} is not usable: {reason}") from None
+    except (ConfigError, ConfigException, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        # Reasons only: parser errors of YAML and JWTs quote what they read, which holds credentials, and the library
+        # names an entry of a kubeconfig by all that it holds.
+        told = isinstance(error, (ConfigError, ConfigException, OSError))
+        reason = str(error).partition("/{")[0] if told else type(error).__name__
+        raise ConfigError(f"{origin} not usable: {reason}") from None
 
 
 def _in_cluster(folder: Path) -> Callable[[], Awaitable[tuple[Configuration, str]]]:
