@@ -40,4 +40,4 @@ def configure(level: str, form: str) -> None:
     root.setLevel(level.upper())
     if level != "debug":
         for name in ("kopf", "asyncio"):
-            logging.getLogger(name).setLevel(logging.WARNING)
+            logging.getLogger(name).setLevel(max(root.level, logging.WARNING))
