@@ -1,17 +1,15 @@
 """``make bench``: one JSON line per figure.
 
 Cold: so many GatewayTelemetries with a Deployment each (no replicas), all there before the operator starts, against
-the same writes made raw before and after it. Warm: the operator again, with nothing to do. Edit: from a changed
-GatewayTelemetry to the changed Secret.
+the same writes made raw before and after it. Warm: the operator again, with nothing to do. Then the figures of
+``tests/bench/operations.py``.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -19,44 +17,17 @@ from pathlib import Path
 
 import httpx
 
+from tests.bench.figures import WRITES, figure, prepare, say
+from tests.bench.operations import operations
 from tests.bench.raw import Template, write
-from tests.support import objects
 from tests.support.cluster import ClusterAccess, install_crds, own_cluster
-from tests.support.kube import Kube, condition, wait
+from tests.support.kube import Kube, condition
 from tests.support.operator import OperatorProcess
 
 WORKERS = 8
 OK = 'gateway_telemetry_reconciles_total{kind="GatewayTelemetry",result="ok"}'
-WRITES = "gateway_telemetry_api_writes_total"
 QUEUE = "gateway_telemetry_queue_depth"
 POLL_SECONDS = 0.02
-
-
-def say(text: str) -> None:
-    print(f"[bench] {text}", file=sys.stderr, flush=True)
-
-
-def figure(name: str, value: float, unit: str, goal: str = "", **more: object) -> None:
-    print(json.dumps({"figure": name, "value": round(value, 3), "unit": unit, "goal": goal, **more}), flush=True)
-
-
-def prepare(kube: Kube, namespace: str, count: int) -> list[str]:
-    """Make a namespace with a target and so many gateways and Deployments."""
-    kube.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
-    kube.create(objects.secret(namespace))
-    kube.create(objects.target(namespace))
-    names = [f"gateway-{number:05d}" for number in range(count)]
-    for name in names:
-        kube.create(objects.deployment(namespace, name, replicas=0))
-        kube.create(objects.gateway(namespace, name, app=name))
-    wait(
-        f"the Deployment controller has seen all of {namespace}",
-        lambda: all(
-            (item.get("status") or {}).get("observedGeneration") for item in kube.list("deployment", namespace)
-        ),
-        300,
-    )
-    return names
 
 
 def sample(process: OperatorProcess) -> dict[str, float]:
@@ -138,26 +109,11 @@ def bench(access: ClusterAccess, kube: Kube, folder: Path, count: int) -> None:
         warm, found = until(process, lambda now: now.get(QUEUE, 1) == 0 and now.get(OK, 0) >= count, 120)
         figure("restart-writes", found[WRITES], "writes", "0")
         figure("restart", warm / count * 1000, "s per 1000 objects", "<= 1")
-        figure("edit-latency", statistics.median(edit(kube, number) for number in range(10)), "s")
 
 
 def ready_of(found: dict[str, float]) -> int:
     prefix = 'gateway_telemetry_condition{kind="GatewayTelemetry"'
     return sum(value == 1 for name, value in found.items() if name.startswith(prefix) and 'type="Ready"' in name)
-
-
-def edit(kube: Kube, number: int) -> float:
-    """Return the seconds from an edit to the changed Secret."""
-    name = f"gateway-{number:05d}"
-    copy = f"gateway-telemetry-deployment-{name}"
-    before = (kube.get("secret", "cold", copy) or {})["data"]["otlp-headers"]
-    kube.merge_patch("gatewaytelemetry", "cold", name, {"spec": {"project": "edited"}})
-    began = time.monotonic()
-    while (kube.get("secret", "cold", copy) or {})["data"]["otlp-headers"] == before:
-        if time.monotonic() - began > 30:
-            raise SystemExit(f"the edit of {name} did not arrive within 30 s")
-        time.sleep(0.005)
-    return time.monotonic() - began
 
 
 def main() -> None:
@@ -170,7 +126,9 @@ def main() -> None:
         say("a cluster of its own")
         with own_cluster(folder, "bench") as access, Kube(access) as kube:
             install_crds(kube)
-            bench(access, kube, folder, options.objects)
+            if options.objects:
+                bench(access, kube, folder, options.objects)
+            operations(access, kube, folder)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ credentials are read anew once.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -29,6 +30,8 @@ from gateway_telemetry.cluster.errors import (
     from_status,
 )
 from gateway_telemetry.cluster.paths import Resource, ResourcePath
+
+logger = logging.getLogger(__name__)
 
 CONNECTIONS = 32
 """Open connections at most; workers bound the requests in flight well below."""
@@ -204,6 +207,7 @@ class Client:
         if self.guard is not None and not self.guard():
             raise NotLeading("not leading any more: nothing was written")
         self.writes += 1
+        logger.debug("%s %s %s", method, path, content_type)
         named = {"fieldManager": FIELD_MANAGER} if method != "DELETE" else {}
         return await self._request(method, path, body=body, content_type=content_type, query={**named, **(query or {})})
 

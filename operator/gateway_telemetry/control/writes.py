@@ -88,7 +88,9 @@ class Writer:
                 if write.secret_stale:
                     await self._secret(view, write)
                 if write.template_stale:
-                    claim = None if write.previous is None else restore.claim(write.previous, workload)
+                    stands = None if write.previous is None else restore.still_there(write.previous, workload)
+                    gone = stands is not None and restore.leaves(stands, write.injection)
+                    claim = restore.claim(stands, workload) if stands is not None and gone else None
                     wanted = body(*workload.key, workload.uid, write.injection, write.secret)
                     resource = WORKLOADS[workload.kind]
                     live = await ownership.write(

@@ -32,8 +32,32 @@ def claim(written: Injection, live: Workload) -> dict[str, Any]:
 
 def claims(record: Record, live: Workload) -> list[dict[str, Any]]:
     """Return the claims for all that a record remembers, in the order in which they must be applied."""
-    written = [item for item in (record.previous, record.injection) if item is not None]
-    return [claim(item, live) for item in written]
+    last = still_there(record.injection, live)
+    before = None if record.previous is None else still_there(record.previous, live)
+    if before is None or not leaves(before, last):
+        return [claim(record.injection, live)]
+    return [claim(before, live), claim(record.injection, live)]
+
+
+def leaves(before: Injection, after: Injection) -> bool:
+    """Tell whether something of one set is not in the other: it must be claimed to be taken away.
+
+    A name that is in both and keeps its form (value or reference) is simply written over: nobody owns it.
+    """
+    kept = {item["name"]: item for item in after.env}
+    if any(name["name"] not in kept or not _same_form(name, kept[name["name"]]) for name in before.env):
+        return True
+    if before.env and before.container != after.container:
+        return True
+    mounts = {item["mountPath"] for item in after.mounts}
+    volumes = {item["name"] for item in after.volumes}
+    return any(item["mountPath"] not in mounts for item in before.mounts) or any(
+        item["name"] not in volumes for item in before.volumes
+    )
+
+
+def _same_form(one: Item, other: Item) -> bool:
+    return ("value" in one) == ("value" in other) and ("valueFrom" in one) == ("valueFrom" in other)
 
 
 def nothing(live: Workload) -> dict[str, Any]:

@@ -27,19 +27,18 @@ def progress(workload: Workload) -> tuple[Reason, str]:
         )
     if not behind and state.failure is not None:
         return Reason.ROLLOUT_FAILED, f"{where}: {state.failure}"
-    if behind:
-        return Reason.ROLLOUT_IN_PROGRESS, f"{where}: waiting for its controller to see the change"
-    if state.by_hand is not None:
+    if not behind and state.by_hand is not None:
         old = max(state.total - state.updated, 0)
         return (
             Reason.ROLLOUT_BY_HAND,
             f"{where}: {old} of {state.total} pods keep the old settings, because {state.by_hand}: delete them when it "
             "suits you",
         )
+    # No counts: each pod would be a write of the status.
     return (
         Reason.ROLLOUT_IN_PROGRESS,
-        f"{where}: {min(state.updated, state.desired)} of {state.desired} pods have the settings, "
-        f"{state.available} available, {max(state.total - state.updated, 0)} old ones left",
+        f"{where}: its pods are being replaced: kubectl rollout status {workload.kind.lower()} {workload.name} "
+        f"-n {workload.namespace}",
     )
 
 
