@@ -12,18 +12,20 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from gateway_telemetry.adapters import CA_KEY, adapter_for
+from gateway_telemetry.adapters import CA_DIRECTORY, CA_KEY, Forbidden, adapter_for
 from gateway_telemetry.api import meta
 from gateway_telemetry.api.gateway import GatewayTelemetrySpec
 from gateway_telemetry.api.reasons import Reason
 from gateway_telemetry.endpoint import EndpointProblem
+from gateway_telemetry.plan import checks
 from gateway_telemetry.plan.inject import Lookups, context_of
+from gateway_telemetry.plan.injection import Injection
 from gateway_telemetry.plan.references import References
 from gateway_telemetry.plan.rollout import progress, trouble
 from gateway_telemetry.plan.sinks import SinkState, sink
 from gateway_telemetry.plan.store import Gateway, Store, target_key
 from gateway_telemetry.plan.targets import Refused
-from gateway_telemetry.plan.views import MANAGED_BY, MANAGED_BY_LABEL, TIME_FORMAT, Record, Workload, digest
+from gateway_telemetry.plan.views import MANAGED_BY, MANAGED_BY_LABEL, TIME_FORMAT, Container, Record, Workload, digest
 
 CA_SUFFIX = "-ca"
 """After the Secret's name: name of the ConfigMap with the CA."""
@@ -38,6 +40,8 @@ class ReferenceWrite:
     Attributes:
         data: its content; holds the key.
         ca: content of the ConfigMap beside it, or None if there is to be none.
+        required: names of variables that nothing else on the container may set.
+        forbidden: variables that would undo them.
         content_stale: whether the content differs from what is there.
         due: whether anything is to be written.
     """
@@ -46,6 +50,8 @@ class ReferenceWrite:
     name: str
     data: Mapping[str, str] = field(repr=False)
     ca: str | None
+    required: frozenset[str]
+    forbidden: tuple[Forbidden, ...]
     record: Record | None
     content_stale: bool
     due: bool
@@ -64,7 +70,8 @@ def reference_write(
     name = spec.install.reference.secret_name
     # One Secret for all: it names none of them, or a second workload would restart the first.
     context = context_of(spec, refers, stamp, (spec.install.workloads.kind, view.namespace, ""))
-    settings = adapter_for(spec.gateway.type).settings(context)
+    adapter = adapter_for(spec.gateway.type)
+    settings = adapter.settings(context)
     data = {
         item.name: settings.files[item.secret_key] if item.secret_key is not None else item.value or ""
         for item in settings.env
@@ -80,7 +87,9 @@ def reference_write(
         or (record is not None and (record.owner_uid or "") != view.uid)
         or (record is not None and record.orphan != (spec.deletion_policy == "Orphan"))
     )
-    return ReferenceWrite(view.namespace, name, data, ca, record, content_stale, due)
+    required = frozenset(item.name for item in settings.env if not item.yields)
+    forbidden = adapter.forbidden(context)
+    return ReferenceWrite(view.namespace, name, data, ca, required, forbidden, record, content_stale, due)
 
 
 def _check_free(view: Gateway, record: Record, store: Store) -> None:
@@ -161,12 +170,10 @@ def referring(
         return sink(workload, "Blocked", write.reason, write.message)
     if failure is not None:
         return sink(workload, "Failed", failure.reason, failure.message)
-    if not refers_to(workload, write.name):
-        message = (
-            f"{where} does not refer to Secret {write.name}: let its chart render envFrom: [{{secretRef: {{name: "
-            f"{write.name}, optional: true}}}}]"
-        )
-        return sink(workload, "Blocked", Reason.NOT_REFERENCED, message)
+    try:
+        _check_reference(workload, write, lookups.env_from(workload), where)
+    except Refused as refusal:
+        return sink(workload, "Blocked", refusal.reason, refusal.message)
     if write.due:
         if refers.target.suspend:
             target = "/".join(target_key(view))
@@ -228,25 +235,64 @@ def _next_second(changed_at: str) -> str:
     return (datetime.strptime(changed_at, TIME_FORMAT).replace(tzinfo=UTC) + timedelta(seconds=1)).strftime(TIME_FORMAT)
 
 
+def _check_reference(workload: Workload, write: ReferenceWrite, env_from: checks.EnvFromKeys, where: str) -> None:
+    """Refuse when the pods would not see what the Secret holds.
+
+    Raises:
+        Refused: there is no reference, or something on the container goes before it.
+    """
+    if not refers_to(workload, write.name):
+        raise Refused(
+            Reason.NOT_REFERENCED,
+            f"{where} does not refer to Secret {write.name}: let its chart render envFrom: [{{secretRef: {{name: "
+            f"{write.name}, optional: true}}}}]",
+        )
+    ca = write.name + CA_SUFFIX
+    if write.ca is not None and not any(ca in _mounted(volume, "configMap", "name") for volume in workload.volumes):
+        raise Refused(
+            Reason.NOT_REFERENCED,
+            f"{where} has no volume of ConfigMap {ca}, which holds LangSmith's CA: let its chart mount it at "
+            f"{CA_DIRECTORY} with optional: true",
+        )
+    # Names that cannot be read are not known to be in the way.
+    others = {key: names or frozenset() for key, names in env_from.items() if key != ("Secret", write.name)}
+    for container in workload.containers:
+        if not _takes_from(container, write.name):
+            continue
+        nothing = Injection(container.name, (), (), (), "")
+        inherited = checks.inherited(container, others, where)
+        checks.check_container(container, container, nothing, write.forbidden, inherited, where)
+        for item in container.env:
+            if item.get("name") in write.required and _secret_of(item) != write.name:
+                raise Refused(
+                    Reason.ENV_CONFLICT,
+                    f"{where}, container {container.name} sets {item['name']} itself, which goes before Secret "
+                    f"{write.name}: remove it from the manifest or chart that sets it",
+                )
+
+
 def refers_to(workload: Workload, secret: str) -> bool:
     """Tell whether a container takes a variable from the Secret, in either form, or mounts it."""
-    for container in workload.containers:
-        for entry in container.env_from:
-            if ((entry.get("secretRef") or {}).get("name")) == secret:
-                return True
-        for item in container.env:
-            if (((item.get("valueFrom") or {}).get("secretKeyRef") or {}).get("name")) == secret:
-                return True
-    return any(secret in _mounted(volume) for volume in workload.volumes)
+    if any(_takes_from(container, secret) for container in workload.containers):
+        return True
+    return any(secret in _mounted(volume, "secret", "secretName") for volume in workload.volumes)
 
 
-def _mounted(volume: Mapping[str, Any]) -> list[str]:
-    """Return the names of the Secrets of a volume."""
+def _takes_from(container: Container, secret: str) -> bool:
+    if any((entry.get("secretRef") or {}).get("name") == secret for entry in container.env_from):
+        return True
+    return any(_secret_of(item) == secret for item in container.env)
+
+
+def _secret_of(variable: Mapping[str, Any]) -> str | None:
+    name: str | None = ((variable.get("valueFrom") or {}).get("secretKeyRef") or {}).get("name")
+    return name
+
+
+def _mounted(volume: Mapping[str, Any], kind: str, field: str) -> list[str]:
+    """Return the names of the Secrets or ConfigMaps of a volume."""
     sources = (volume.get("projected") or {}).get("sources") or ()
-    found = [
-        (volume.get("secret") or {}).get("secretName"),
-        *((item.get("secret") or {}).get("name") for item in sources),
-    ]
+    found = [(volume.get(kind) or {}).get(field), *((item.get(kind) or {}).get("name") for item in sources)]
     return [name for name in found if name]
 
 
