@@ -34,18 +34,24 @@ EXPECTED: dict[str, set[str]] = {
     "litellm.yaml": {SAAS},
     "otel-sdk.yaml": {SAAS},
     "cross-namespace.yaml": {SAAS},
+    "reference.yaml": {SAAS},
 }
 
 
 def endpoints(found: list[Object]) -> set[str]:
-    """Return the values of the endpoint variable on all containers."""
-    return {
+    """Return the values of the endpoint variable on all containers, and in Secrets that charts refer to."""
+    injected = {
         item["value"]
         for obj in found
         if obj["kind"] == "Deployment"
         for container in obj["spec"]["template"]["spec"]["containers"]
         for item in container.get("env", [])
         if item["name"] == "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
+    }
+    return injected | {
+        base64.b64decode(obj["data"]["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"]).decode()
+        for obj in found
+        if obj["kind"] == "Secret" and "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT" in obj.get("data", {})
     }
 
 
@@ -55,7 +61,7 @@ def test_every_example_is_expected_here() -> None:
 
 @pytest.mark.parametrize("name", sorted(EXPECTED))
 def test_an_example_renders_with_the_url_of_its_langsmith(name: str) -> None:
-    ran = render("-f", EXAMPLES / name, *HOSTS)
+    ran = render("-f", EXAMPLES / name, *HOSTS, "--show-secrets")
     assert ran.code == 0
     assert ran.err == ""
     found = ran.objects()
@@ -239,7 +245,7 @@ def test_the_program_reads_standard_input_and_ends_as_told() -> None:
 def test_the_program_tells_its_version_and_commands() -> None:
     assert script("--version") == (0, "gateway-telemetry, version 0.1.0\n", "")
     shown = script("--help")
-    assert "operator  Run the operator in the foreground." in shown.out
+    assert "Run the operator in the foreground." in shown.out
     assert "render    Show what the operator would make of files, with no cluster." in shown.out
     assert script("rendr").code == 2
 
