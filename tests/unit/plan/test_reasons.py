@@ -11,10 +11,12 @@ import pytest
 import gateway_telemetry
 from gateway_telemetry.api.conditions import Finding
 from gateway_telemetry.api.reasons import BY_REASON, TABLE, Reason, Severity
+from gateway_telemetry.control.gate import Limits
 from gateway_telemetry.endpoint import EndpointProblem, Headers, HostPolicy
 from gateway_telemetry.plan.gateways import leaving
 from gateway_telemetry.plan.options import Options
 from gateway_telemetry.plan.targets import Refused
+from tests.unit.control.rollouts import Cluster
 from tests.unit.plan.build import (
     CA_PEM,
     HOSTS,
@@ -29,7 +31,11 @@ from tests.unit.plan.build import (
     env,
     gateway,
     hosted,
+    injecting,
+    of_kind,
     one_gateway,
+    pod,
+    referring,
     secret,
     target,
 )
@@ -39,14 +45,9 @@ PACKAGE = Path(gateway_telemetry.__file__).parent
 WRITTEN_BY_THE_LOOP = {
     Reason.FIELD_OWNED_BY_OTHER,
     Reason.RBAC_DENIED,
-    Reason.SECRET_NAME_TAKEN,
     Reason.WRITE_FAILED,
-    Reason.FOUGHT_OVER,
-    Reason.ROLLED_BACK,
-    Reason.ROLLOUT_QUEUED,
-    Reason.ROLLOUT_STOPPED,
 }
-"""Answers of an API server, turns and rollouts over time: tests of the gate and against a cluster reach them."""
+"""Answers of an API server: tests against a cluster reach them."""
 
 
 def with_ca(data: dict[str, str] | None, *more: Object) -> World:
@@ -92,8 +93,73 @@ def out_of_reach() -> World:
     return one_gateway(workload=workload, env_from={("Secret", "hidden"): None})
 
 
+def refers(*more: Object) -> World:
+    """Return a world whose Deployment refers to the Secret of install.reference, which is written."""
+    reference = [{"secretRef": {"name": "litellm-otlp"}}]
+    objects = [target(), secret(), deployment(containers=[container(envFrom=reference)]), *(more or (referring(),))]
+    world = World(*objects)
+    world.carry_out()
+    return world
+
+
+def old_pods() -> World:
+    world = refers()
+    world.run(pod(created="2026-01-01T00:00:00Z"))
+    return world
+
+
+def by_hand() -> World:
+    done = {"observedGeneration": 1, "replicas": 2, "updatedReplicas": 1, "availableReplicas": 2}
+    obj = of_kind("StatefulSet", deployment(replicas=2), **done)
+    obj["spec"]["updateStrategy"] = {"type": "OnDelete"}
+    world = one_gateway(workload=obj, view=injecting(kind="StatefulSet"))
+    world.carry_out()
+    return world
+
+
+def rolled_back() -> World:
+    view = injecting(rollout={"onFailure": "Rollback"})
+    world = one_gateway(view=view)
+    world.carry_out()
+    obj = world.objects["Deployment", NS, "litellm"]
+    world.put({**obj, "status": {"observedGeneration": 1, "replicas": 2, "conditions": [DEADLINE]}})
+    world.carry_out()
+    world.put({**world.objects["Deployment", NS, "litellm"], "status": obj["status"]})
+    return world
+
+
+def two_gateways(limits: Limits) -> Cluster:
+    cluster = Cluster(limits)
+    cluster.add("a", 2)
+    cluster.add("b", 3)
+    cluster.reconcile("a")
+    return cluster
+
+
+def queued() -> World:
+    return two_gateways(Limits(cluster=1)).world
+
+
+def stopped() -> World:
+    cluster = two_gateways(Limits())
+    cluster.crash("a")
+    cluster.reconcile("a")
+    return cluster.world
+
+
+def fought_over() -> World:
+    cluster = two_gateways(Limits())
+    for _ in range(5):
+        cluster.undo("a")
+        cluster.reconcile("a")
+        cluster.now += 600
+    cluster.undo("a")
+    return cluster.world
+
+
 DEADLINE = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "message": "timed out"}
 TWICE = [{"name": "OTEL_EXPORTER_OTLP_PROTOCOL", "value": "http/protobuf"}] * 2
+A_STATEFUL_SET = of_kind("StatefulSet", deployment())
 A_VOLUME = [{"name": "gateway-telemetry", "emptyDir": {}}]
 PRIVATE = "-----BEGIN PRIVATE KEY-----\nMC4CAQ==\n-----END PRIVATE KEY-----\n"
 
@@ -152,6 +218,15 @@ ROWS: dict[Reason, Callable[[], World]] = {
     Reason.ROLLOUT_IN_PROGRESS: with_pods,
     Reason.ROLLOUT_PAUSED: lambda: with_pods(paused=True),
     Reason.ROLLOUT_FAILED: lambda: with_pods(conditions=[DEADLINE]),
+    Reason.ROLLOUT_BY_HAND: by_hand,
+    Reason.ROLLOUT_QUEUED: queued,
+    Reason.ROLLOUT_STOPPED: stopped,
+    Reason.ROLLED_BACK: rolled_back,
+    Reason.FOUGHT_OVER: fought_over,
+    Reason.AWAITING_APPROVAL: lambda: one_gateway(view=injecting(rollout={"policy": "Manual"})),
+    Reason.NOT_REFERENCED: lambda: one_gateway(view=referring()),
+    Reason.RESTART_NEEDED: old_pods,
+    Reason.SECRET_NAME_TAKEN: lambda: refers(referring(), referring(name="second", kind="StatefulSet"), A_STATEFUL_SET),
 }
 
 
@@ -206,11 +281,6 @@ def test_every_reason_is_reached_by_a_plan_or_by_the_loop() -> None:
         Reason.RESTORING,
         Reason.UNINSTALLED,  # tests/cluster/test_uninstall.py
         Reason.PROJECT_UNSUPPORTED,
-        # tests/unit/plan/test_reference.py, test_turns.py and test_kinds.py
-        Reason.NOT_REFERENCED,
-        Reason.RESTART_NEEDED,
-        Reason.AWAITING_APPROVAL,
-        Reason.ROLLOUT_BY_HAND,
     }
     assert set(Reason) - set(ROWS) - elsewhere == WRITTEN_BY_THE_LOOP
     loop = "".join(path.read_text() for path in sorted((PACKAGE / "control").glob("*.py")))
