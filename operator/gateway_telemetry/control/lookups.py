@@ -20,6 +20,8 @@ from gateway_telemetry.plan.views import Pod, Workload, project_pod
 FRESH_SECONDS = 30.0
 """How long an answer is used again; a resync asks anew."""
 
+LONG_AGO = float("-inf")
+
 EnvFromNames = dict[tuple[str, str], frozenset[str] | None]
 WorkloadKey = tuple[str, str, str]
 
@@ -53,8 +55,8 @@ class Services:
         return None if key is None or key not in self._known else self._known[key][1]
 
     def forget(self) -> None:
-        """Ask anew from now on."""
-        self._known = {key: (0.0, value) for key, (_, value) in self._known.items()}
+        """Ask anew from now on; what nobody has asked for since the last time goes."""
+        self._known = {key: (LONG_AGO, value) for key, (at, value) in self._known.items() if at != LONG_AGO}
 
 
 def service_key(target: Target) -> tuple[str, str] | None:
