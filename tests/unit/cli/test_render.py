@@ -246,7 +246,7 @@ def test_the_program_tells_its_version_and_commands() -> None:
     assert script("--version") == (0, "gateway-telemetry, version 0.1.0\n", "")
     shown = script("--help")
     assert "Run the operator in the foreground." in shown.out
-    assert "render    Show what the operator would make of files, with no cluster." in shown.out
+    assert "Show what the operator would make of files, with no cluster." in shown.out
     assert script("rendr").code == 2
 
 
