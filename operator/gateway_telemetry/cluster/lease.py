@@ -83,6 +83,9 @@ class Elector:
                 self._complain(error)
                 # No answer tells nothing: who leads goes on until its time is up.
                 held = self.holds()
+            except Exception:  # a candidate that ends would leave a process that never leads again
+                logger.exception("Lease %s/%s: the election goes on", self._namespace, self._name)
+                held = self.holds()
             self._set(held)
             await asyncio.sleep(self._times.retry * (1.0 if held else random.uniform(1.0, 1.2)))  # noqa: S311 jitter
 

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from gateway_telemetry.cluster.client import Client
 from gateway_telemetry.cluster.lease import Elector, LeaseTimes
-from tests.unit.cluster.server import Asked, Leases, connection, refusal, serving
+from tests.unit.cluster.server import Asked, Leases, answer, connection, refusal, serving
 
 NAME = "operator"
 TIMES = LeaseTimes(duration=1.0, renew=0.6, retry=0.05)
@@ -176,6 +176,21 @@ async def test_short_interruptions_do_not_end_the_lead() -> None:
         held.leases.before = failing
         await until(lambda: failures < -2)
         assert one.holds()
+
+
+async def test_an_answer_that_makes_no_sense_does_not_end_the_election(caplog: pytest.LogCaptureFixture) -> None:
+    async with election() as held:
+        nonsense = 3
+
+        async def odd(_: Asked) -> web.StreamResponse | None:
+            nonlocal nonsense
+            nonsense -= 1
+            return answer({}) if nonsense >= 0 else None
+
+        held.leases.before = odd
+        async with held.candidate("one") as one:
+            await until(one.holds)
+        assert "the election goes on" in caplog.text
 
 
 async def test_a_lease_of_another_holder_is_taken_only_after_its_own_duration() -> None:
