@@ -102,6 +102,10 @@ class Reconciler:
         if view.spec is not None and view.spec.install.reference is not None:
             unread = await self._read_pods(self._store.workloads_matching(view), pods)
         plan = planner.plan(view, unread)
+        if rolling := _rolling(plan):
+            # Its pods may tell of a failure, and that is to be taken back in this round.
+            unread |= await self._read_pods(rolling, pods)
+            plan = planner.plan(view, unread)
         failures = {} if _suspended(view) else await self._apply(view, plan)
         # The view may be newer by now: the finalizer was written.
         view = self._store.gateways.get(key)
@@ -110,15 +114,15 @@ class Reconciler:
         if failures is not None:
             failures |= unread
             plan = planner.plan(view, failures)
-        under_way = [item.workload for item in plan.sinks if item.reason is Reason.ROLLOUT_IN_PROGRESS]
-        rolling = [item for item in under_way if item.rollout.desired or item.rollout.total]
-        if rolling:
-            unread |= await self._read_pods(rolling, pods)
+        under_way = any(item.reason is Reason.ROLLOUT_IN_PROGRESS for item in plan.sinks)
+        rolling = _rolling(plan)
+        if unseen := [item for item in rolling if item.key not in pods]:
+            unread |= await self._read_pods(unseen, pods)
             plan = planner.plan(view, {**unread, **(failures or {})})
         for waiting in self._gate.seen(view, plan.sinks):
             if waiting.name != view.name or waiting.namespace != view.namespace:
                 self._queue.add(waiting)
-        if self._settles(key, settling=bool(under_way) and not rolling and not failures):
+        if self._settles(key, settling=under_way and not rolling and not failures):
             return NO_PODS_SECONDS
         return await self._report(view, plan, {**unread, **(failures or {})}, rolling=bool(rolling))
 
@@ -128,8 +132,8 @@ class Reconciler:
         await self._writer.status(GATEWAY_TELEMETRIES, view, gateway_status(view, plan, self._now()))
         if problems:
             raise Retry("; ".join(sorted({item.message for item in problems.values()})))
-        if any(item.write is not None and item.write.rollback and _due(item) for item in plan.sinks):
-            return 0.0  # a failure that the pods told of
+        if not _suspended(view) and any(_replaces_pods(item) for item in plan.sinks):
+            return 0.0  # due only now: a turn that became free, a Secret that has just been written
         return ROLLING_SECONDS if rolling else None
 
     def _settles(self, key: Key, *, settling: bool) -> bool:
@@ -237,6 +241,12 @@ class Reconciler:
         """Tell whether a deletion may still be held up. The record outlives the object, so nothing is lost after."""
         began = self._deleting_since.setdefault(key, time.monotonic())
         return time.monotonic() - began < RESTORE_SECONDS
+
+
+def _rolling(plan: GatewayPlan) -> list[Workload]:
+    """Return the workloads that have pods and are rolling out."""
+    under_way = (item.workload for item in plan.sinks if item.reason is Reason.ROLLOUT_IN_PROGRESS)
+    return [item for item in under_way if item.rollout.desired or item.rollout.total]
 
 
 def _due(item: SinkState) -> bool:
