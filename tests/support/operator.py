@@ -6,14 +6,17 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
 import httpx
 from hack.cluster import free_ports
 
-from tests.support.kube import NotInTime, wait
+from tests.support.cluster import make_namespace
+from tests.support.kube import Kube, NotInTime, wait
 
 PROGRAM = Path(sys.executable).with_name("gateway-telemetry")
 START_SECONDS = 40.0
@@ -113,3 +116,40 @@ class OperatorProcess:
         text = httpx.get(self._metrics, timeout=5, trust_env=False).raise_for_status().text
         pairs = (line.rpartition(" ") for line in text.splitlines() if line and not line.startswith("#"))
         return {name: float(value) for name, _, value in pairs}
+
+
+@dataclass
+class Watching:
+    """A running operator and namespaces that it watches, each given to one test.
+
+    An operator of its own for each test would take most of the tests' time.
+    """
+
+    process: OperatorProcess
+    free: list[str]
+
+    def namespace(self) -> str:
+        """Return a namespace that no other test was given."""
+        assert self.free, "the module's operator watches too few namespaces"
+        return self.free.pop()
+
+    def writes(self) -> float:
+        """Return how many writes the operator has sent."""
+        return self.process.metrics()["gateway_telemetry_api_writes_total"]
+
+    def reconciles(self) -> float:
+        """Return how many GatewayTelemetries were looked at, each as often as that happened."""
+        name = 'gateway_telemetry_reconciles_total{kind="GatewayTelemetry"'
+        return sum(value for key, value in self.process.metrics().items() if key.startswith(name))
+
+
+@contextmanager
+def watching(kube: Kube, kubeconfig: Path, folder: Path, count: int, *flags: str) -> Iterator[Watching]:
+    """Run an operator over so many new namespaces; their deletion at the end is not waited for."""
+    names = [make_namespace(kube) for _ in range(count)]
+    try:
+        with OperatorProcess(kubeconfig, folder, *(f"--watch-namespace={name}" for name in names), *flags) as process:
+            yield Watching(process, list(reversed(names)))
+    finally:
+        for name in names:
+            kube.delete("namespace", None, name)
