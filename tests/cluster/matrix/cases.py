@@ -49,9 +49,8 @@ CHANGES = {
     "no-env": Change("the container's own `env` list removed", "base", "no-env"),
     "same-value": Change("renders one of our variables, with our value", "base", "same-value"),
     "other-value": Change("renders one of our variables, with another value", "base", "other-value"),
-    "other-shape": Change(
-        "renders one of our variables with `valueFrom` where ours has `value`", "base", "other-shape"
-    ),
+    "other-shape": Change("renders one of our variables: `valueFrom` over our `value`", "base", "other-shape"),
+    "plain-headers": Change("renders one of our variables: `value` over our `valueFrom`", "base", "plain-headers"),
     "recreated": Change("Deployment deleted, then deployed again", "base", "base", recreate=True),
     "autoscaled": Change("new image, replicas set by an HPA", "autoscaled", "autoscaled-image"),
 }
@@ -63,22 +62,26 @@ class Outcome:
 
     Attributes:
         upgrade: what the tool got; ``refused`` is HTTP 422 from the API server.
-        templates: how many times the pod template changed, by the tool and the operator together; at most that many
-            rollouts follow.
+        rollouts: how many times the pod template changed, by the tool and the operator together.
         ready: reason of the GatewayTelemetry's condition Ready.
         settings: ``all`` of ours are there with our values; ``theirs`` when the tool's value stands in one of them and
-            the others are ours; ``none``.
+            the others are ours.
+        removal: whether the pod template is ``complete`` once the GatewayTelemetry is deleted, or lacks a variable that
+            the tool renders until the tool's ``next-run``.
     """
 
     upgrade: Literal["accepted", "refused"]
-    templates: int
+    rollouts: int
     ready: str
-    settings: Literal["all", "theirs", "none"]
+    settings: Literal["all", "theirs"]
+    removal: Literal["complete", "next-run"] = "complete"
 
 
 def results() -> dict[str, dict[str, Outcome]]:
     """Return the expected outcomes by tool and change."""
     data = yaml.safe_load(RESULTS.read_text())
+    assert data["all"].keys() == CHANGES.keys()
+    assert data.keys() - {"all"} <= TOOLS.keys()
     return {
         tool: {change: Outcome(**data["all"][change] | data.get(tool, {}).get(change, {})) for change in CHANGES}
         for tool in TOOLS

@@ -16,8 +16,8 @@ def cell(outcome: Outcome) -> str:
     """Return an outcome in words that fit a table."""
     if outcome.upgrade == "refused":
         return f"refused (422); {outcome.ready}"
-    times = {0: "no rollout", 1: "1 rollout"}.get(outcome.templates, f"{outcome.templates} rollouts")
-    return f"{outcome.ready}; {times}"
+    times = {0: "no rollout", 1: "1 rollout"}.get(outcome.rollouts, f"{outcome.rollouts} rollouts")
+    return f"{outcome.ready}; {times}" + (" †" if outcome.removal == "next-run" else "")
 
 
 def table(text: Callable[[str, str], str]) -> str:
