@@ -1,0 +1,1 @@
+"""What released versions left in clusters: see ``cases``."""
