@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from tests.support import objects
 from tests.support.apiproxy import Action, Answer, ApiProxy, Call, Write, on
-from tests.support.cluster import ClusterAccess
+from tests.support.cluster import ClusterAccess, make_namespace
 from tests.support.kube import Kube, condition, same
 from tests.support.objects import Object
 from tests.support.operator import OperatorProcess
@@ -22,36 +24,99 @@ COPY = "gateway-telemetry-deployment-gateway"
 ENDPOINT = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
 FINALIZER, RELEASE, APPLY = "patch gatewaytelemetries", "patch deployments", "apply deployments"
 STATUS = "patch gatewaytelemetries/status"
-STORM_SECONDS = 10.0
+STORM_SECONDS = 6.0
+THEIRS = {"name": ENDPOINT, "value": "http://collector:4318/v1/traces"}
+
+
+@dataclass(frozen=True)
+class Shop:
+    """A namespace in which only the GatewayTelemetry is missing, and an operator behind a proxy.
+
+    Attributes:
+        since: number of the last write before the test.
+    """
+
+    kube: Kube
+    namespace: str
+    proxy: ApiProxy
+    since: int = 0
+
+    def apply(self, **spec: Any) -> None:
+        """Apply the GatewayTelemetry."""
+        self.kube.apply(objects.gateway(self.namespace, **spec))
+
+    def delete(self) -> None:
+        """Delete the GatewayTelemetry and wait until it is gone."""
+        self.kube.delete("gatewaytelemetry", self.namespace, "gateway")
+        self.kube.wait_gone("gatewaytelemetry", self.namespace, "gateway")
+
+    def gateway(self) -> Object:
+        return self.kube.get("gatewaytelemetry", self.namespace, "gateway") or {}
+
+    def wait_condition(self, type_: str, status: str, reason: str | None = None) -> Object:
+        return self.kube.wait_condition("gatewaytelemetry", self.namespace, "gateway", type_, status, reason)
+
+    def deployment(self) -> Object:
+        found = self.kube.get("deployment", self.namespace, "gateway")
+        assert found is not None
+        return found
+
+    def copies(self) -> list[Object]:
+        return self.kube.list("secret", self.namespace, "gatewaytelemetry.dev/role=copy")
+
+    def seen(self) -> bool:
+        """Tell whether the Deployment controller has seen the newest template."""
+        item = self.deployment()
+        return bool((item.get("status") or {}).get("observedGeneration") == item["metadata"]["generation"])
+
+    def settled(self) -> Object:
+        """Wait until the gateway is Ready and nothing is claimed; return the Deployment."""
+        self.wait_condition("Ready", "True")
+        same(False, lambda: claimed(self.deployment()), "the claim is given up")
+        return self.deployment()
+
+    def writes(self) -> list[Write]:
+        return self.proxy.writes[self.since :]
+
+    def statuses(self, what: str) -> list[int]:
+        """HTTP statuses of the answers to one sort of writes, in order."""
+        return [write.status for write in self.writes() if write.what == what]
+
+    def reports(self, type_: str = "Programmed") -> list[tuple[str, str]]:
+        """Return reason and message of a condition in each status that was written, in order."""
+        found = [condition(json.loads(write.body), type_) for write in self.writes() if write.what == STATUS]
+        return [(item["reason"], item["message"]) for item in found if item]
+
+
+@pytest.fixture(scope="module")
+def shared(cluster: ClusterAccess, kube: Kube, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    namespace, folder = make_namespace(kube, "races"), tmp_path_factory.mktemp("races")
+    with (
+        ApiProxy(cluster, folder) as proxy,
+        OperatorProcess(proxy.kubeconfig, folder, f"--watch-namespace={namespace}"),
+    ):
+        yield Shop(kube, namespace, proxy)
+        proxy.clear_hooks()
+    kube.delete("namespace", None, namespace)
 
 
 @pytest.fixture
-def proxy(cluster: ClusterAccess, tmp_path: Path) -> Iterator[ApiProxy]:
-    with ApiProxy(cluster, tmp_path) as running:
-        yield running
-        running.clear_hooks()
-
-
-@pytest.fixture
-def shop(proxy: ApiProxy, kube: Kube, namespace: str, tmp_path: Path) -> Iterator[str]:
-    """A namespace in which only the GatewayTelemetry is missing, with an operator behind the proxy."""
+def shop(shared: Shop) -> Iterator[Shop]:
+    """All objects but the GatewayTelemetry, made anew."""
+    kube, namespace, proxy = shared.kube, shared.namespace, shared.proxy
+    proxy.clear_hooks()
+    for kind, name in (("gatewaytelemetry", "gateway"), ("deployment", "gateway"), ("langsmithtarget", "prod")):
+        kube.delete(kind, namespace, name)
+        kube.wait_gone(kind, namespace, name)
+    kube.wait_gone("secret", namespace, COPY)
     kube.apply(objects.secret(namespace))
+    kube.apply(objects.ca_bundle(namespace, trustme.CA().cert_pem.bytes().decode()))
     kube.apply(objects.target(namespace))
     kube.apply(objects.deployment(namespace, replicas=0))
-    with OperatorProcess(proxy.kubeconfig, tmp_path, f"--watch-namespace={namespace}"):
-        kube.wait_condition("langsmithtarget", namespace, "prod", "Ready")
-        kube.wait("the Deployment controller has seen it", lambda: observed(deployment(kube, namespace)))
-        yield namespace
-
-
-def deployment(kube: Kube, namespace: str) -> Object:
-    found = kube.get("deployment", namespace, "gateway")
-    assert found is not None
-    return found
-
-
-def observed(item: Object) -> bool:
-    return bool((item.get("status") or {}).get("observedGeneration") == item["metadata"]["generation"])
+    kube.wait_condition("langsmithtarget", namespace, "prod", "Ready")
+    kube.wait("the Deployment controller has seen it", shared.seen)
+    yield replace(shared, since=len(proxy.writes))
+    proxy.clear_hooks()
 
 
 def container(item: Object) -> Object:
@@ -67,27 +132,6 @@ def claimed(item: Object) -> bool:
     return any(entry["manager"] == MANAGER for entry in item["metadata"]["managedFields"])
 
 
-def settled(kube: Kube, namespace: str) -> Object:
-    """Wait until the gateway is Ready and nothing is claimed; return the Deployment."""
-    kube.wait_condition("gatewaytelemetry", namespace, "gateway", "Ready", timeout=40)
-    same(False, lambda: claimed(deployment(kube, namespace)), "the claim is given up")
-    return deployment(kube, namespace)
-
-
-def reports(proxy: ApiProxy, type_: str = "Programmed") -> list[tuple[str, str]]:
-    """Return reason and message of a condition in each status that the operator wrote, in order."""
-    found = [
-        condition(json.loads(write.body), type_)
-        for write in proxy.writes
-        if (write.what, write.status) == (STATUS, 200)
-    ]
-    return [(item["reason"], item["message"]) for item in found if item]
-
-
-def statuses(proxy: ApiProxy, what: str) -> list[int]:
-    return [write.status for write in proxy.writes if write.what == what]
-
-
 def part(namespace: str, **fields: Any) -> Object:
     """The Deployment with some fields of its container, for somebody's server-side apply."""
     return {
@@ -98,182 +142,204 @@ def part(namespace: str, **fields: Any) -> Object:
     }
 
 
-def extra_variable(kube: Kube, namespace: str) -> None:
-    kube.apply(part(namespace, env=[{"name": "TEAM", "value": "payments"}]), manager="team")
+def extra_variable(shop: Shop) -> None:
+    shop.kube.apply(part(shop.namespace, env=[{"name": "TEAM", "value": "payments"}]), manager="team")
 
 
-def progress_of_a_rollout(kube: Kube, namespace: str) -> None:
+def progress_of_a_rollout(shop: Shop) -> None:
     entry = {"type": "Progressing", "status": "True", "reason": "Test", "message": "moved"}
-    kube.merge_patch("deployment", namespace, "gateway", {"status": {"conditions": [entry]}}, subresource="status")
+    patch = {"status": {"conditions": [entry]}}
+    shop.kube.merge_patch("deployment", shop.namespace, "gateway", patch, subresource="status")
 
 
-def new_image(kube: Kube, namespace: str) -> None:
-    kube.apply(objects.deployment(namespace, replicas=0, image="registry.example/gateway:2"))
+def new_image(shop: Shop) -> None:
+    shop.kube.apply(objects.deployment(shop.namespace, replicas=0, image="registry.example/gateway:2"))
+
+
+def take_over(shop: Shop) -> None:
+    shop.kube.apply(part(shop.namespace, env=[THEIRS]), manager="team", force=True)
 
 
 @pytest.mark.parametrize("theirs", [extra_variable, progress_of_a_rollout, new_image])
-def test_somebody_writes_between_apply_and_release(
-    proxy: ApiProxy, kube: Kube, shop: str, theirs: Callable[[Kube, str], None]
-) -> None:
-    proxy.before = on(RELEASE, Call(lambda: theirs(kube, shop)))
-    kube.apply(objects.gateway(shop))
+def test_somebody_writes_between_apply_and_release(shop: Shop, theirs: Callable[[Shop], None]) -> None:
+    shop.proxy.before = on(RELEASE, Call(lambda: theirs(shop)))
+    shop.apply()
 
-    live = settled(kube, shop)
+    live = shop.settled()
 
     assert ENDPOINT in env_of(live)
-    assert statuses(proxy, APPLY) == [200]
-    assert set(statuses(proxy, RELEASE)) <= {200, 422}
-    assert statuses(proxy, RELEASE)[-1] == 200
+    assert shop.statuses(APPLY) == [200]
+    assert set(shop.statuses(RELEASE)) <= {200, 422}
+    assert shop.statuses(RELEASE)[-1] == 200
     if theirs is extra_variable:
         assert env_of(live)["TEAM"]["value"] == "payments"
     if theirs is new_image:
         assert container(live)["image"] == "registry.example/gateway:2"
 
-    kube.delete("gatewaytelemetry", shop, "gateway")
-    kube.wait_gone("gatewaytelemetry", shop, "gateway")
-    left = env_of(deployment(kube, shop))
+    shop.delete()
+    left = env_of(shop.deployment())
     assert list(left) == (["TEAM"] if theirs is extra_variable else [])
 
 
 @pytest.mark.parametrize(
     ("status", "reason"), [(422, "Invalid"), (403, "Forbidden"), (500, "InternalError"), (409, "Conflict")]
 )
-def test_a_release_is_refused_some_times(proxy: ApiProxy, kube: Kube, shop: str, status: int, reason: str) -> None:
-    generation = deployment(kube, shop)["metadata"]["generation"]
-    proxy.before = on(RELEASE, Answer(status, reason), times=3)
-    kube.apply(objects.gateway(shop))
+def test_a_release_is_refused_some_times(shop: Shop, status: int, reason: str) -> None:
+    generation = shop.deployment()["metadata"]["generation"]
+    shop.proxy.before = on(RELEASE, Answer(status, reason), times=3)
+    shop.apply()
 
-    live = settled(kube, shop)
+    live = shop.settled()
 
-    assert statuses(proxy, RELEASE) == [status, status, status, 200]
-    assert statuses(proxy, APPLY) == [200], "the settings are written once"
+    assert shop.statuses(RELEASE) == [status, status, status, 200]
+    assert shop.statuses(APPLY) == [200], "the settings are written once"
     assert live["metadata"]["generation"] == generation + 1
 
 
-def test_a_release_is_refused_for_ever(proxy: ApiProxy, kube: Kube, shop: str) -> None:
-    message = "frozen by the change board"
-    proxy.before = on(RELEASE, Answer(403, "Forbidden", message), times=10**6)
-    kube.apply(objects.gateway(shop))
-    kube.wait("it has tried three times", lambda: len(statuses(proxy, RELEASE)) >= 3)
-    found = kube.wait_condition("gatewaytelemetry", shop, "gateway", "Programmed", "False", "WriteFailed")
-    assert message in condition(found, "Programmed")["message"]
-    assert ENDPOINT in env_of(deployment(kube, shop))
-    assert claimed(deployment(kube, shop))
-
-    proxy.clear_hooks()
-    settled(kube, shop)
-    assert statuses(proxy, APPLY) == [200], "the settings are written once"
+def refused_for_ever(shop: Shop) -> None:
+    """Bring it about that the settings are written and the claim on them cannot be given up."""
+    shop.proxy.before = on(RELEASE, Answer(403, "Forbidden", "frozen by the change board"), times=10**6)
+    shop.apply()
+    shop.kube.wait("it has tried four times", lambda: len(shop.statuses(RELEASE)) >= 4)
+    assert ENDPOINT in env_of(shop.deployment())
+    assert claimed(shop.deployment())
 
 
-def test_a_name_is_taken_over_between_plan_and_apply(proxy: ApiProxy, kube: Kube, shop: str) -> None:
-    theirs = [{"name": ENDPOINT, "value": "http://collector:4318/v1/traces"}]
-    proxy.before = on(APPLY, Call(lambda: kube.apply(part(shop, env=theirs), manager="team")))
-    kube.apply(objects.gateway(shop))
+def test_a_release_is_refused_for_long(shop: Shop) -> None:
+    refused_for_ever(shop)
+    reason, message = shop.reports()[0]
+    assert reason == "WriteFailed"
+    assert "frozen by the change board" in message
 
-    kube.wait("the status tells", lambda: reports(proxy))
-    reason, message = reports(proxy)[0]
+    shop.proxy.clear_hooks()
+    shop.settled()
+    assert shop.statuses(APPLY) == [200], "the settings are written once"
+
+
+@pytest.mark.xfail(
+    strict=True,
+    reason="once the watch tells that the settings stand there the gateway is Ready, although the claim is still held "
+    "and every try to give it up fails: only the log tells",
+)
+def test_a_claim_that_cannot_be_given_up_is_told_as_long_as_it_is_held(shop: Shop) -> None:
+    refused_for_ever(shop)
+    found = condition(shop.gateway(), "Programmed")
+    assert (found["status"], found["reason"]) == ("False", "WriteFailed")
+
+
+def test_a_name_is_taken_over_between_plan_and_apply(shop: Shop) -> None:
+    def unnoticed() -> None:
+        shop.proxy.watching.clear()
+        take_over(shop)
+
+    shop.proxy.before = on(APPLY, Call(unnoticed))
+    shop.apply()
+
+    shop.kube.wait("the status tells", shop.reports)
+    reason, message = shop.reports()[0]
     assert reason == "FieldOwnedByOther"
     assert "team took over" in message
     assert ENDPOINT in message
-    # With the next look it is a variable like any other that was there before.
-    kube.wait_condition("gatewaytelemetry", shop, "gateway", "Programmed", "False", "EnvConflict")
-    live = deployment(kube, shop)
-    assert container(live)["env"] == theirs
+    # As soon as the watch tells it is a variable like any other that was there before.
+    shop.proxy.clear_hooks()
+    shop.wait_condition("Programmed", "False", "EnvConflict")
+    live = shop.deployment()
+    assert container(live)["env"] == [THEIRS]
     assert "annotations" not in live["spec"]["template"]["metadata"]
     assert not claimed(live)
-    assert statuses(proxy, APPLY) == [409]
+    assert set(shop.statuses(APPLY)) == {409}
 
-    kube.delete("gatewaytelemetry", shop, "gateway")
-    kube.wait_gone("gatewaytelemetry", shop, "gateway")
-    assert container(deployment(kube, shop))["env"] == theirs
-    assert kube.get("secret", shop, COPY) is None
+    shop.delete()
+    assert container(shop.deployment())["env"] == [THEIRS]
+    assert shop.copies() == []
 
 
-def test_a_name_is_taken_over_between_claim_and_change(proxy: ApiProxy, kube: Kube, shop: str) -> None:
-    kube.apply(objects.gateway(shop))
-    settled(kube, shop)
-    theirs = [{"name": ENDPOINT, "value": "http://collector:4318/v1/traces"}]
-    # The second apply of a change; the first one of all was the creation's.
-    proxy.before = on(APPLY, Call(lambda: kube.apply(part(shop, env=theirs), manager="team", force=True)), nth=2)
-    kube.apply(objects.target(shop, saas={"region": "us"}))
+def test_a_name_is_taken_over_between_claim_and_change(shop: Shop) -> None:
+    """A CA is added and removed again: names are dropped, which needs a claim before the change."""
+    reference = {"kind": "ConfigMap", "name": "langsmith-ca", "key": "ca.crt"}
+    shop.kube.apply(objects.target(shop.namespace, caBundleRef=reference))
+    shop.apply()
+    shop.settled()
+    shop.proxy.before = on(APPLY, Call(lambda: take_over(shop)), nth=2)
+    shop.kube.apply(objects.target(shop.namespace, saas={"region": "us"}))
 
-    kube.wait("the change was tried", lambda: 409 in statuses(proxy, APPLY))
-    same(False, lambda: claimed(deployment(kube, shop)), "the claim is given up")
-    assert env_of(deployment(kube, shop))[ENDPOINT]["value"] == "http://collector:4318/v1/traces"
-    found = kube.wait_condition("gatewaytelemetry", shop, "gateway", "Programmed", "False", "EnvConflict")
+    shop.kube.wait("the change was tried", lambda: 409 in shop.statuses(APPLY))
+    found = shop.wait_condition("Programmed", "False", "EnvConflict")
     assert ENDPOINT in condition(found, "Programmed")["message"]
+    same(False, lambda: claimed(shop.deployment()), "the claim is given up")
+    assert env_of(shop.deployment())[ENDPOINT] == THEIRS
 
-    kube.delete("gatewaytelemetry", shop, "gateway")
-    kube.wait_gone("gatewaytelemetry", shop, "gateway")
-    assert env_of(deployment(kube, shop)) == {ENDPOINT: theirs[0]}
-    assert not claimed(deployment(kube, shop))
+    shop.delete()
+    assert env_of(shop.deployment()) == {ENDPOINT: THEIRS}
+    assert "volumes" not in shop.deployment()["spec"]["template"]["spec"]
+    assert not claimed(shop.deployment())
 
 
-def test_a_deployment_is_made_anew_between_plan_and_apply(proxy: ApiProxy, kube: Kube, shop: str) -> None:
+def test_a_deployment_is_made_anew_between_plan_and_apply(shop: Shop) -> None:
     made: list[Object] = []
 
     def anew() -> None:
-        kube.delete("deployment", shop, "gateway")
-        kube.wait_gone("deployment", shop, "gateway")
-        made.append(kube.apply(objects.deployment(shop, replicas=0)))
+        shop.kube.delete("deployment", shop.namespace, "gateway")
+        shop.kube.wait_gone("deployment", shop.namespace, "gateway")
+        made.append(shop.kube.apply(objects.deployment(shop.namespace, replicas=0)))
 
-    proxy.before = on(APPLY, Call(anew))
-    kube.apply(objects.gateway(shop))
+    shop.proxy.before = on(APPLY, Call(anew))
+    shop.apply()
 
-    live = settled(kube, shop)
+    live = shop.settled()
 
-    assert statuses(proxy, APPLY)[0] == 409, "what was planned for another object is not written"
+    assert shop.statuses(APPLY) == [422, 200], "what was planned for another object is not written"
     assert live["metadata"]["uid"] == made[0]["metadata"]["uid"]
     assert ENDPOINT in env_of(live)
-    same(
-        made[0]["metadata"]["uid"],
-        lambda: (kube.get("secret", shop, COPY) or {}).get("metadata", {}).get("ownerReferences", [{}])[0].get("uid"),
-        "our Secret belongs to the new one",
-    )
+    same([made[0]["metadata"]["uid"]], lambda: owners(shop), "our Secret belongs to the new one")
 
 
-def test_a_deployment_goes_between_plan_and_apply(proxy: ApiProxy, kube: Kube, shop: str) -> None:
+def owners(shop: Shop) -> list[str]:
+    return [item["metadata"]["ownerReferences"][0]["uid"] for item in shop.copies()]
+
+
+def test_a_deployment_goes_between_plan_and_apply(shop: Shop) -> None:
     def away() -> None:
-        kube.delete("deployment", shop, "gateway")
-        kube.wait_gone("deployment", shop, "gateway")
+        shop.kube.delete("deployment", shop.namespace, "gateway")
+        shop.kube.wait_gone("deployment", shop.namespace, "gateway")
 
-    proxy.before = on(APPLY, Call(away))
-    kube.apply(objects.gateway(shop))
-    kube.wait_condition("gatewaytelemetry", shop, "gateway", "Accepted", "False", "NoMatchingWorkloads")
-    assert kube.get("deployment", shop, "gateway") is None, "an apply must not create it"
-    kube.wait_gone("secret", shop, COPY)
-    kube.delete("gatewaytelemetry", shop, "gateway")
-    kube.wait_gone("gatewaytelemetry", shop, "gateway")
+    shop.proxy.before = on(APPLY, Call(away))
+    shop.apply()
+    shop.wait_condition("Accepted", "False", "NoMatchingWorkloads")
+    assert shop.kube.get("deployment", shop.namespace, "gateway") is None, "an apply must not create it"
+    shop.kube.wait_gone("secret", shop.namespace, COPY)
+    shop.delete()
 
 
-def test_an_edit_between_finalizer_and_status(proxy: ApiProxy, kube: Kube, shop: str) -> None:
+def test_an_edit_between_finalizer_and_status(shop: Shop) -> None:
     edit = {"spec": {"project": "edited"}}
-    proxy.after = on(FINALIZER, Call(lambda: kube.merge_patch("gatewaytelemetry", shop, "gateway", edit)))
-    kube.apply(objects.gateway(shop))
+    write = Call(lambda: shop.kube.merge_patch("gatewaytelemetry", shop.namespace, "gateway", edit))
+    shop.proxy.after = on(FINALIZER, write)
+    shop.apply()
 
     def current() -> Object:
-        found = kube.get("gatewaytelemetry", shop, "gateway") or {}
+        found = shop.gateway()
         return found if (found.get("status") or {}).get("observedGeneration") == 2 else {}
 
-    kube.wait("the status speaks of the edit", current)
-    settled(kube, shop)
-    told = [json.loads(write.body)["status"] for write in proxy.writes if write.what == STATUS]
+    shop.kube.wait("the status speaks of the edit", current)
+    shop.settled()
+    told = [json.loads(write.body)["status"] for write in shop.writes() if write.what == STATUS]
     pairs = {(item.get("observedGeneration"), item["traces"]["project"]) for item in told if "traces" in item}
     assert pairs <= {(1, "checkout"), (2, "edited")}, "no status speaks of a generation that it does not describe"
     assert current()["status"]["traces"]["project"] == "edited"
 
 
 @pytest.mark.parametrize("moment", [FINALIZER, "create secrets", APPLY, RELEASE, STATUS])
-def test_a_deletion_while_it_is_being_written(proxy: ApiProxy, kube: Kube, shop: str, moment: str) -> None:
-    before = deployment(kube, shop)["spec"]
-    proxy.before = on(moment, Call(lambda: kube.delete("gatewaytelemetry", shop, "gateway")))
-    kube.apply(objects.gateway(shop))
+def test_a_deletion_while_it_is_being_written(shop: Shop, moment: str) -> None:
+    before = shop.deployment()["spec"]
+    shop.proxy.before = on(moment, Call(lambda: shop.kube.delete("gatewaytelemetry", shop.namespace, "gateway")))
+    shop.apply()
 
-    kube.wait("it came to that", lambda: statuses(proxy, moment))
-    kube.wait_gone("gatewaytelemetry", shop, "gateway")
-    same([], lambda: kube.list("secret", shop, "gatewaytelemetry.dev/role=copy"), "no copy of the key is left")
-    same(before, lambda: deployment(kube, shop)["spec"], "the template is as before")
-    assert not claimed(deployment(kube, shop))
+    shop.kube.wait("it came to that", lambda: shop.statuses(moment))
+    shop.kube.wait_gone("gatewaytelemetry", shop.namespace, "gateway")
+    same([], shop.copies, "no copy of the key is left")
+    same(before, lambda: shop.deployment()["spec"], "the template is as before")
+    assert not claimed(shop.deployment())
 
 
 def storm(write: Write) -> Action:
@@ -284,39 +350,40 @@ def storm(write: Write) -> Action:
 
 
 @pytest.mark.parametrize("refused", ["all", APPLY, STATUS])
-def test_a_storm_is_not_answered_with_a_storm(proxy: ApiProxy, kube: Kube, shop: str, refused: str) -> None:
-    """Two objects, pauses of 0.5 s and then twice as long each time: four or five tries in ten seconds."""
-    before = len(proxy.writes)
-    proxy.before = lambda write: storm(write) if refused in ("all", write.what) else None
+def test_a_storm_is_not_answered_with_a_storm(shop: Shop, refused: str) -> None:
+    """Pauses of about 0.5 s and then twice as long each time: four or five tries in this time, not hundreds."""
+    shop.proxy.before = lambda write: storm(write) if refused in ("all", write.what) else None
     began = time.monotonic()
-    kube.apply(objects.gateway(shop))
-    kube.wait("the storm lasts", lambda: time.monotonic() - began >= STORM_SECONDS)
-    stormy = proxy.writes[before:]
-    assert len([write for write in stormy if write.by_proxy]) in range(3, 11)
-    assert len(stormy) <= 20, "\n".join(map(str, stormy))
+    shop.apply()
+    shop.kube.wait("the storm lasts", lambda: time.monotonic() - began >= STORM_SECONDS)
+    stormy = shop.writes()
+    assert len([write for write in stormy if write.by_proxy]) in range(3, 8)
+    assert len(stormy) <= 16, "\n".join(map(str, stormy))
 
-    proxy.clear_hooks()
-    settled(kube, shop)
-    assert deployment(kube, shop)["metadata"]["generation"] == 2, "one rollout"
+    shop.proxy.clear_hooks()
+    shop.settled()
+    assert shop.deployment()["metadata"]["generation"] == 2, "one rollout"
 
 
-def test_a_steady_state_writes_nothing(
-    proxy: ApiProxy, cluster: ClusterAccess, kube: Kube, namespace: str, tmp_path: Path
-) -> None:
+def test_a_steady_state_writes_nothing(cluster: ClusterAccess, kube: Kube, namespace: str, tmp_path: Path) -> None:
     """Several full lists, each of which marks every object dirty."""
     for item in (objects.secret(namespace), objects.target(namespace), objects.gateway(namespace)):
         kube.apply(item)
     kube.apply(objects.deployment(namespace, replicas=0))
-    flags = (f"--watch-namespace={namespace}", "--resync=1")
-    with OperatorProcess(proxy.kubeconfig, tmp_path, *flags) as operator:
-        settled(kube, namespace)
-        kube.wait("the Deployment controller has seen it", lambda: observed(deployment(kube, namespace)))
+    with (
+        ApiProxy(cluster, tmp_path) as proxy,
+        OperatorProcess(proxy.kubeconfig, tmp_path, f"--watch-namespace={namespace}", "--resync=1") as operator,
+    ):
+        shop = Shop(kube, namespace, proxy)
+        shop.settled()
+        kube.wait("the Deployment controller has seen it", shop.seen)
         name = 'gateway_telemetry_reconciles_total{kind="GatewayTelemetry",result="ok"}'
 
-        def runs() -> float:
-            return operator.metrics()[name]
+        def runs_after(count: float) -> float:
+            """Return how often the gateway was looked at, once that is more often than this."""
+            return kube.wait("another run", lambda: max(operator.metrics()[name] - count, 0.0)) + count
 
-        kube.wait("the last event was worked on", lambda first=runs(): runs() >= first + 1)  # type: ignore[misc]
-        first, before = runs(), len(proxy.writes)
-        kube.wait("five more resyncs", lambda: runs() >= first + 5)
+        first = runs_after(runs_after(0))
+        before = len(proxy.writes)
+        kube.wait("four more resyncs", lambda: operator.metrics()[name] >= first + 4)
         assert [str(write) for write in proxy.writes[before:]] == []

@@ -142,6 +142,7 @@ class ApiProxy:
         kubeconfig: the same user's, pointing at the proxy.
         before: asked for every write before it is forwarded.
         after: asked for every write when the API server has answered, before the answer is passed on.
+        watching: while it is not set, nothing that watches tell is passed on, so the client's view grows old.
         errors: what the hooks raised; empty after a good test.
     """
 
@@ -150,6 +151,8 @@ class ApiProxy:
         self.kubeconfig = folder / "proxy.kubeconfig"
         self.before: Hook = nothing
         self.after: Hook = nothing
+        self.watching = threading.Event()
+        self.watching.set()
         self.errors: list[BaseException] = []
         self._upstream_config = cluster.kubeconfig
         self._writes: list[Write] = []
@@ -170,6 +173,7 @@ class ApiProxy:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.clear_hooks()
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()
         if kind is None and self.errors:
@@ -181,7 +185,9 @@ class ApiProxy:
         return list(self._writes)
 
     def clear_hooks(self) -> None:
+        """Let everything pass again."""
         self.before = self.after = nothing
+        self.watching.set()
 
     def _main(self) -> None:
         try:
@@ -248,6 +254,8 @@ class ApiProxy:
             response = web.StreamResponse(status=upstream.status, headers=_end_to_end(upstream.headers))
             await response.prepare(request)
             async for chunk in upstream.content.iter_any():
+                if "watch" in request.query and not self.watching.is_set():
+                    await asyncio.to_thread(self.watching.wait, HOLD_SECONDS)
                 await response.write(chunk)
             with contextlib.suppress(ConnectionError):
                 await response.write_eof()

@@ -190,6 +190,20 @@ def test_a_watch_arrives_while_it_lasts(client: httpx.Client, server: Server) ->
         assert next(lines) == "two"
 
 
+def test_a_watch_can_be_late(proxy: ApiProxy, client: httpx.Client, server: Server) -> None:
+    with client.stream("GET", "/api/v1/secrets?watch=true") as answer:
+        lines = answer.iter_lines()
+        assert next(lines) == "one"
+        proxy.watching.clear()
+        server.more.set()
+        late = threading.Timer(0.3, proxy.watching.set)
+        began = time.monotonic()
+        late.start()
+        assert next(lines) == "two"
+        assert time.monotonic() - began >= 0.3
+        late.join()
+
+
 def test_an_answer_instead_of_the_servers(proxy: ApiProxy, client: httpx.Client, server: Server) -> None:
     proxy.before = lambda _: Answer(429, "TooManyRequests", "slow down", {"Retry-After": "1"})
     answer = client.put("/api/v1/namespaces/shop/secrets/a", content=b"{}")
