@@ -114,9 +114,10 @@ class ArgoDeployer:
         return self._sync().deploy(namespace, version)
 
     def difference(self, namespace: str, version: str) -> str:
-        failed = self.deploy(namespace, version)
-        if failed:
-            return failed
+        return self.deploy(namespace, version) or self.comparison(namespace, version)
+
+    def comparison(self, namespace: str, version: str) -> str:
+        """Return what Argo CD would show of a version that it has not synced; empty when that is Synced."""
         found = []
         for item in self.rendered(namespace, version):
             name = item["metadata"]["name"]

@@ -15,7 +15,7 @@ import pytest
 
 from tests.cluster.matrix.cases import CHANGES, TOOLS, Change, Outcome, results
 from tests.cluster.matrix.conftest import GetDeployer
-from tests.cluster.matrix.deployers import NAME, Deployer
+from tests.cluster.matrix.deployers import NAME, ArgoDeployer, Deployer
 from tests.cluster.matrix.page import PAGE, cell, page
 from tests.support import objects
 from tests.support.cluster import make_namespace
@@ -121,7 +121,7 @@ class Gateway:
         self.kube.apply(objects.gateway(self.namespace))
         self.kube.wait_condition("gatewaytelemetry", self.namespace, "gateway", "Ready")
         assert self._settings() == "all"
-        assert self._managers() == set()
+        same(set(), self._managers, "what was written is released")
 
     def upgrade(self) -> str:
         """Bring the change, and return what the tool says if it fails."""
@@ -146,7 +146,7 @@ class Gateway:
             assert f"container {NAME} already sets {ENDPOINT}" in self._ready()["message"]
         if self.change.before == "autoscaled":
             assert self.deployment()["spec"]["replicas"] == 2
-        assert self._managers() == set()
+        same(set(), self._managers, "what was written is released")
 
     def rollouts(self) -> int:
         """Return how many times the pod template has changed since before the upgrade."""
@@ -228,6 +228,17 @@ def test_the_key_does_not_stay_beside_an_endpoint_of_the_tool(
     matrix_kube.wait_condition("gatewaytelemetry", gateway.namespace, "gateway", "Programmed", "False", "EnvConflict")
     assert gateway.variables()[ENDPOINT] == THEIRS
     same(False, lambda: HEADERS in gateway.variables(), "the exporter no longer sends the key", timeout=5)
+
+
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("tool", ["argocd", "argocd-server"])
+def test_argo_cd_sees_a_change(tool: str, matrix_kube: Kube, get_deployer: GetDeployer) -> None:
+    deployer = get_deployer(tool)
+    assert isinstance(deployer, ArgoDeployer)
+    namespace = make_namespace(matrix_kube, tool)
+    assert deployer.deploy(namespace, "base") == ""
+    assert deployer.comparison(namespace, "base") == ""
+    assert "registry.example/gateway:2" in deployer.comparison(namespace, "image")
 
 
 def test_chart_and_kustomization_make_the_same_objects(get_deployer: GetDeployer) -> None:
