@@ -120,7 +120,11 @@ def reference_objects(view: Gateway, write: ReferenceWrite, now: str) -> tuple[d
     Args:
         now: RFC 3339 time: of the change, if the content changes.
     """
-    changed = now if write.content_stale or write.record is None else write.record.changed_at
+    changed = now
+    if write.record is not None:
+        before = write.record.changed_at
+        # Never the same second twice: pods of a restart for the change before are old for this one.
+        changed = max(now, _next_second(before)) if write.content_stale else before
     annotations = {
         meta.OWNER_ANNOTATION: f"{view.namespace}/{view.name}",
         meta.OWNER_UID_ANNOTATION: view.uid,

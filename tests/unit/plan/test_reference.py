@@ -543,6 +543,18 @@ def test_a_project_that_no_header_carries_is_not_written() -> None:
     assert finding(plan.findings, "ResolvedRefs").reason is Reason.PROJECT_NOT_HEADER_SAFE
 
 
+def test_two_changes_of_one_second_are_two_changes() -> None:
+    found = written(pod(created="2026-01-02T00:00:00Z"))
+    found.carry_out()
+    found.run(pod(created=CHANGED, restarted_at=LATER))
+    assert state(found) == ("Programmed", Reason.PROGRAMMED)
+    found.put(secret({"api-key": "lsv2_sk_rotated"}))
+    found.carry_out(now=CHANGED)
+    assert changed_at(found) == LATER
+    sink = only_sink(found.plan())
+    assert (sink.reason, sink.restart) == (Reason.RESTART_NEEDED, "2026-01-03T00:00:02Z")
+
+
 def test_the_object_without_a_record_is_dated_now() -> None:
     found = world()
     plan = found.plan()
