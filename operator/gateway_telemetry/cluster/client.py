@@ -154,7 +154,7 @@ class Client:
         """Apply a body on the server's side.
 
         Args:
-            force: take fields from their managers; only for objects that are wholly ours.
+            force: take fields from their managers.
 
         Raises:
             Conflict: another manager holds a field with another value, or the uid is another one.
@@ -224,15 +224,20 @@ class Client:
         params = {key: value for key, value in (query or {}).items() if value}
         header = await self._authorization(method, path)
         status, answer = await self._send(method, path, params, data, content_type, header)
-        if status == 401 and header is not None:
-            header = await self._authorization(method, path, rejected=header)
+        by_certificate = header is None and self._connection.credentials.configuration.cert_file is not None
+        if status == 401 and (header is not None or by_certificate):
+            header = await self._authorization(method, path, rejected=header, renew=by_certificate)
             status, answer = await self._send(method, path, params, data, content_type, header)
         if status >= 300 or not isinstance(answer, dict):
             raise from_status(status, answer, verb=method, path=ResourcePath.parse(path))
         return answer
 
-    async def _authorization(self, method: str, path: str, rejected: str | None = None) -> str | None:
+    async def _authorization(
+        self, method: str, path: str, *, rejected: str | None = None, renew: bool = False
+    ) -> str | None:
         try:
+            if renew:
+                await self._connection.credentials.renewed()
             return await self._connection.credentials.authorization(rejected=rejected)
         except ConfigError as error:
             # A token file or a plugin that fails now may work at the next try, like a server that does not answer.

@@ -62,6 +62,11 @@ class Credentials:
                 current = await self._header()
             return current
 
+    async def renewed(self) -> None:
+        """Load the source again: a client certificate without a header was refused."""
+        async with self._lock:
+            self._configuration = await self._load()
+
     async def for_kopf(self) -> str | None:
         """Return the header for a login of kopf, which asks again only after a 401."""
         self._given_to_kopf = await self.authorization(rejected=self._given_to_kopf)
@@ -104,7 +109,7 @@ class Connection:
         """Return the same connection for kopf's login handler; each further call renews refused credentials.
 
         Raises:
-            ConfigError: the kubeconfig sets ``tls-server-name``, which kopf cannot do.
+            ConfigError: the kubeconfig sets ``tls-server-name``, which kopf cannot do, or a proxy with a password.
         """
         import kopf
 
@@ -112,6 +117,11 @@ class Connection:
             raise ConfigError(
                 f"the kubeconfig sets tls-server-name ({self.tls_server_name}) for {self.server}, which the operator's "
                 "watches cannot use: use a server URL whose host is in the API server's certificate"
+            )
+        if self.proxy_url and "@" in self.proxy_url:
+            raise ConfigError(
+                f"the kubeconfig's proxy-url for {self.server} holds a password, which kopf would log: use a proxy "
+                "that needs none"
             )
         header = await self.credentials.for_kopf()
         scheme, _, token = (header or "").partition(" ")

@@ -33,21 +33,23 @@ class Services:
         self._client = client
         self._known: dict[tuple[str, str], tuple[float, Mapping[str, Any] | None]] = {}
 
-    async def refresh(self, target: Target) -> None:
-        """Read the target's Service unless that was just done.
+    async def refresh(self, target: Target) -> bool:
+        """Read the target's Service unless that was just done; return whether it is another than before.
 
         Raises:
             ApiError: it could not be read; that it does not exist is an answer.
         """
         key = service_key(target)
         if key is None:
-            return
+            return False
         known = self._known.get(key)
         if known is None or time.monotonic() - known[0] >= FRESH_SECONDS:
             service = await self._client.find(SERVICES, *key)
             # Only what planning looks at, so that an unchanged Service compares equal.
             kept = None if service is None else {"spec": service.get("spec") or {}}
             self._known[key] = (time.monotonic(), kept)
+            return known is not None and known[1] != kept
+        return False
 
     def of(self, target: Target) -> Mapping[str, Any] | None:
         """Return the Service as last read."""

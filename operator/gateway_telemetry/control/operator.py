@@ -50,7 +50,7 @@ class Operator:
         self._metrics = Metrics(self._store, self._queue.__len__, self._leads, self._count_writes)
         self._watched = WATCHED if settings.namespaces else WATCHED_CLUSTERWIDE
         self._first_listed = False
-        self._list_tried = time.monotonic()
+        self._listed = time.monotonic()
         self._watching = asyncio.Event()
         self._elector: Elector | None = None
         self._client: Client | None = None
@@ -143,7 +143,6 @@ class Operator:
     async def _list(self, client: Client) -> int:
         """Put all that exists into the store, and mark everything of ours dirty; return what watches missed."""
         missed = 0
-        self._list_tried = time.monotonic()
         for item in self._watched:
             missed += await self._list_kind(client, item)
         for key in self._store.targets:
@@ -155,6 +154,7 @@ class Operator:
             if workload.owned:
                 self._queue.add(Ref(workload.kind, workload.namespace, workload.name))
         self._first_listed = True
+        self._listed = time.monotonic()
         self._metrics.resynced.set(time.time())
         return missed
 
@@ -186,7 +186,8 @@ class Operator:
             try:
                 pause = await reconciler(key)
                 result = "ok"
-            except NotLeading as error:
+            except (NotLeading, ApiError) as error:
+                # An API server that is away, or an object that changed meanwhile: no fault of this program.
                 result = "retry"
                 raise Retry(str(error)) from None
             except Retry:
@@ -210,8 +211,9 @@ class Operator:
         problems = []
         if (stuck := self._queue.oldest_run()) > STUCK_SECONDS:
             problems.append(f"a key has been worked on for {stuck:.0f} s")
-        if (silent := time.monotonic() - self._list_tried) > 2 * self._settings.resync_seconds + STUCK_SECONDS:
-            problems.append(f"no full list was tried for {silent:.0f} s")
+        if (silent := time.monotonic() - self._listed) > 3 * self._settings.resync_seconds + STUCK_SECONDS:
+            # A restart mends what only a start reads, such as a new CA of the API server.
+            problems.append(f"no full list has succeeded for {silent:.0f} s")
         return problems
 
     def _ready(self) -> list[str]:

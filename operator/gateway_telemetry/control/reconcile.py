@@ -151,8 +151,8 @@ class Reconciler:
         """Return a planner that knows all that this gateway's plan asks for; `pods` may be filled later."""
         if view.spec is not None:
             target = self._store.targets.get(target_key(view))
-            if target is not None:
-                await self._services.refresh(target)
+            if target is not None and await self._services.refresh(target):
+                self._queue.add(Ref(TARGET, *target.key))
         names = await env_from(self._client, self._store.workloads_matching(view))
         return Planner(
             self._store,

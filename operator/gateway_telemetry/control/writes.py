@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections import defaultdict
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -29,6 +28,7 @@ from gateway_telemetry.plan.secret import PREVIOUS_PREFIX, secret_object
 from gateway_telemetry.plan.store import Custom, Gateway, Store
 from gateway_telemetry.plan.targets import Refused
 from gateway_telemetry.plan.views import MANAGED_BY, MANAGED_BY_LABEL, RECORD_KEY, Record, Workload, project_workload
+from gateway_telemetry.plan.writes import stands
 
 logger = logging.getLogger(__name__)
 
@@ -44,16 +44,23 @@ class Writer:
         self._client = client
         self._store = store
         self._feed = feed
-        self._locks: defaultdict[tuple[str, str, str], asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._locks: dict[tuple[str, str, str], tuple[asyncio.Lock, int]] = {}
 
     @contextlib.asynccontextmanager
     async def _alone(self, kind: str, namespace: str, name: str) -> AsyncIterator[None]:
         """Keep claim, change and release of one workload together."""
         key = kind, namespace, name
-        async with self._locks[key]:
-            yield
-        if not self._locks[key].locked():
-            self._locks.pop(key, None)
+        lock, users = self._locks.get(key, (asyncio.Lock(), 0))
+        self._locks[key] = lock, users + 1
+        try:
+            async with lock:
+                yield
+        finally:
+            lock, users = self._locks[key]
+            if users == 1:
+                del self._locks[key]
+            else:
+                self._locks[key] = lock, users - 1
 
     async def finalizer(self, view: Gateway, *, wanted: bool) -> None:
         """Put our finalizer on, or take it off; other finalizers stay.
@@ -61,6 +68,8 @@ class Writer:
         Raises:
             Conflict: the object changed meanwhile; its newer view is on its way.
         """
+        # List and resourceVersion must be of the same moment, or a finalizer that came in between would be dropped.
+        view = self._store.gateways.get(view.key, view)
         has = meta.FINALIZER in view.finalizers
         if has == wanted:
             return
@@ -88,15 +97,17 @@ class Writer:
                 if write.secret_stale:
                     await self._secret(view, write)
                 if write.template_stale:
-                    stands = None if write.previous is None else restore.still_there(write.previous, workload)
-                    gone = stands is not None and restore.leaves(stands, write.injection)
-                    claim = restore.claim(stands, workload) if stands is not None and gone else None
+                    before = None if write.previous is None else restore.still_there(write.previous, workload)
+                    gone = before is not None and restore.leaves(before, write.injection)
+                    claim = restore.claim(before, workload) if before is not None and gone else None
                     wanted = body(*workload.key, workload.uid, write.injection, write.secret)
                     resource = WORKLOADS[workload.kind]
                     live = await ownership.write(
                         self._client, resource, workload.namespace, workload.name, claim, wanted
                     )
                     self._feed.wrote(live)
+                    if not stands(project_workload({**live, "kind": resource.kind}), write.injection, write.secret):
+                        raise Refused(Reason.WRITE_FAILED, _not_there(workload))
         except ApiError as error:
             raise refusal(error) from None
 
@@ -159,7 +170,9 @@ class Writer:
                 live = await self._client.get(SECRETS, write.namespace, write.name)
                 # Keys that are no longer needed go.
                 data = {**dict.fromkeys(live.get("data") or {}, None), **secret["data"]}
-                patch = {"data": data, "metadata": secret["metadata"]}
+                # A merge patch keeps what it does not name.
+                annotations = {meta.ORPHAN_ANNOTATION: None, **secret["metadata"]["annotations"]}
+                patch = {"data": data, "metadata": {**secret["metadata"], "annotations": annotations}}
                 self._feed.wrote(await self._client.merge_patch(SECRETS, write.namespace, write.name, patch))
                 if config_map is None:
                     await self._forget_ca(write.namespace, ca)
@@ -181,8 +194,13 @@ class Writer:
             async with self._alone(*workload.key):
                 resource = WORKLOADS[workload.kind]
                 wanted = restart_body(workload, since)
-                live = await ownership.write(self._client, resource, workload.namespace, workload.name, None, wanted)
+                # kubectl is the manager of the annotation since the last restart by hand.
+                live = await ownership.write(
+                    self._client, resource, workload.namespace, workload.name, None, wanted, force=True
+                )
                 self._feed.wrote(live)
+                if project_workload({**live, "kind": resource.kind}).restarted_at != since:
+                    raise Refused(Reason.WRITE_FAILED, _not_there(workload))
         except ApiError as error:
             raise refusal(error) from None
 
@@ -204,7 +222,7 @@ class Writer:
                 live = await self._client.find(resource, record.namespace, name)
                 if live is not None and record.workload_uid in (None, live["metadata"]["uid"]):
                     await self._clear(resource, record, live)
-                await self._client.delete(SECRETS, record.namespace, record.name)
+                await self._client.delete(SECRETS, record.namespace, record.name, uid=record.uid or None)
         except ApiError as error:
             raise refusal(error) from None
         self._feed.removed(SECRETS.kind, record.namespace, record.name)
@@ -214,7 +232,7 @@ class Writer:
         try:
             async with self._alone(SECRETS.kind, record.namespace, record.name):
                 await self._forget_ca(record.namespace, record.name + CA_SUFFIX)
-                await self._client.delete(SECRETS, record.namespace, record.name)
+                await self._client.delete(SECRETS, record.namespace, record.name, uid=record.uid or None)
         except ApiError as error:
             raise refusal(error) from None
         self._feed.removed(SECRETS.kind, record.namespace, record.name)
@@ -250,6 +268,14 @@ class Writer:
             live = await self._client.merge_patch(resource, view.namespace, view.name, patch, subresource="status")
             self._feed.wrote(live)
         return True
+
+
+def _not_there(workload: Workload) -> str:
+    where = f"{workload.kind} {workload.namespace}/{workload.name}"
+    return (
+        f"{where}: the API server took the write, and what was written is not there: look for an admission webhook or "
+        "policy that takes it out; it is tried again"
+    )
 
 
 def _keeps_previous(view: Gateway) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from gateway_telemetry.api.conditions import Finding, bad, good, summarise, unknown
@@ -19,7 +19,7 @@ from gateway_telemetry.plan.store import Gateway, Store
 from gateway_telemetry.plan.targets import Refused
 from gateway_telemetry.plan.turns import Gate, PodLookup, approved
 from gateway_telemetry.plan.views import Key, Record, Workload
-from gateway_telemetry.plan.writes import Write, secret_name
+from gateway_telemetry.plan.writes import Write, led_astray, secret_name
 
 WorkloadKey = tuple[str, str, str]
 
@@ -143,9 +143,19 @@ class Planner:
         mine = [item for item in matched if item.key not in lost]
         reference, own = self._sinks(view, view.spec, mine, found, failures or {})
         sinks = tuple(sorted([*beaten, *own], key=lambda item: item.workload.key))
+        left += tuple(self._astray(view, sinks))
         findings.append(programmed(sinks))
         endpoint = found.resolved.endpoints.traces, found.project
         return self._finish(findings, sinks, left, endpoint, found.advice, reference)
+
+    def _astray(self, view: Gateway, sinks: tuple[SinkState, ...]) -> Iterator[Record]:
+        """Yield the records of blocked workloads that would send the key to somebody else's endpoint."""
+        for item in sinks:
+            name = secret_name(item.workload.kind, item.workload.name)
+            record = self._store.records.get((view.namespace, name))
+            ours = record is not None and record.owner == view.key
+            if item.state == "Blocked" and record is not None and ours and led_astray(item.workload, record):
+                yield record
 
     def _sinks(
         self,

@@ -141,6 +141,7 @@ class Store:
         self.rolling: set[tuple[str, str, str]] = set()
         """Workloads with settings of ours whose pods are being replaced."""
         self._gateways_by_target: dict[Key, set[Key]] = defaultdict(set)
+        self._gateways_by_reference: dict[Key, set[Key]] = defaultdict(set)
         self._gateways_by_label: dict[tuple[str, str, str], set[Key]] = defaultdict(set)
         self._workloads_by_label: dict[tuple[str, str, str], set[tuple[str, str, str]]] = defaultdict(set)
         self._records_by_owner: dict[Key, set[Key]] = defaultdict(set)
@@ -158,7 +159,7 @@ class Store:
         old = self.targets.pop(key, None)
         if old is not None:
             for source in sources_of(old):
-                self._targets_by_source[source].discard(key)
+                _discard(self._targets_by_source, source, key)
 
     def put_gateway(self, view: Gateway) -> None:
         """Store or replace a gateway."""
@@ -166,6 +167,8 @@ class Store:
         self.gateways[view.key] = view
         if view.spec is not None:
             self._gateways_by_target[target_key(view)].add(view.key)
+            if view.spec.install.reference is not None:
+                self._gateways_by_reference[view.namespace, view.spec.install.reference.secret_name].add(view.key)
             for bucket in _buckets(view.namespace, selector_of(view)):
                 self._gateways_by_label[bucket].add(view.key)
 
@@ -173,9 +176,11 @@ class Store:
         """Forget a gateway."""
         old = self.gateways.pop(key, None)
         if old is not None and old.spec is not None:
-            self._gateways_by_target[target_key(old)].discard(key)
+            _discard(self._gateways_by_target, target_key(old), key)
+            if old.spec.install.reference is not None:
+                _discard(self._gateways_by_reference, (old.namespace, old.spec.install.reference.secret_name), key)
             for bucket in _buckets(old.namespace, selector_of(old)):
-                self._gateways_by_label[bucket].discard(key)
+                _discard(self._gateways_by_label, bucket, key)
 
     def put_workload(self, view: Workload) -> None:
         """Store or replace a workload."""
@@ -192,7 +197,7 @@ class Store:
         self.rolling.discard(key)
         if old is not None:
             for bucket in _label_buckets(old.namespace, old.labels):
-                self._workloads_by_label[bucket].discard(key)
+                _discard(self._workloads_by_label, bucket, key)
 
     def put_record(self, view: Record) -> None:
         """Store or replace a record."""
@@ -204,7 +209,7 @@ class Store:
         """Forget a record."""
         old = self.records.pop(key, None)
         if old is not None:
-            self._records_by_owner[old.owner].discard(key)
+            _discard(self._records_by_owner, old.owner, key)
 
     def gateways_of_target(self, key: Key) -> list[Key]:
         """Return the gateways that refer to a target."""
@@ -229,6 +234,10 @@ class Store:
             key=lambda view: view.age,
         )
 
+    def gateways_referring(self, namespace: str, secret: str) -> list[Key]:
+        """Return the gateways of a namespace whose ``install.reference`` names a Secret."""
+        return sorted(self._gateways_by_reference.get((namespace, secret), ()))
+
     def workloads_matching(self, view: Gateway) -> list[Workload]:
         """Return the workloads that a gateway's selector matches, by kind and name."""
         if view.spec is None:
@@ -239,6 +248,15 @@ class Store:
             found = self._workloads_by_label.get(bucket, set())
             keys = found if keys is None else keys & found
         return [self.workloads[key] for key in sorted(keys or ()) if selects(view, self.workloads[key])]
+
+
+def _discard(index: dict[Any, set[Any]], bucket: Any, key: Any) -> None:
+    """Take a key out of an index, which keeps no empty sets."""
+    found = index.get(bucket)
+    if found is not None:
+        found.discard(key)
+        if not found:
+            del index[bucket]
 
 
 def selector_of(view: Gateway) -> LabelSelector:

@@ -167,6 +167,7 @@ class Record:
         failed_request: the request (``turns.requested``) that was there then; another one tries again.
         generation: of the workload before the write; None where that was not remembered.
         reference: whether the Secret is one that the chart refers to (install.reference).
+        uid: of the Secret.
         changed_at: when the content of a referred Secret last changed (RFC 3339); empty otherwise.
     """
 
@@ -185,6 +186,7 @@ class Record:
     generation: int | None = None
     reference: bool = False
     changed_at: str = ""
+    uid: str = ""
 
 
 def project_workload(obj: Mapping[str, Any]) -> Workload:
@@ -414,6 +416,7 @@ def project_record(obj: Mapping[str, Any]) -> Record | None:
             failed=_text(record.get("failed") or ""),
             failed_request=_text(record.get("failedRequest") or ""),
             generation=_number(workload.get("generation")),
+            uid=metadata.get("uid") or "",
         )
     except (KeyError, TypeError, ValueError, RecursionError):
         return None
@@ -445,6 +448,7 @@ def _project_reference(obj: Mapping[str, Any], namespace: str) -> Record | None:
         orphan=annotations.get(meta.ORPHAN_ANNOTATION) == "true",
         reference=True,
         changed_at=changed_at,
+        uid=metadata.get("uid") or "",
     )
 
 

@@ -56,6 +56,21 @@ def written(record: Record | None) -> tuple[Injection, ...]:
     return tuple(item for item in (record.injection, record.previous) if item is not None)
 
 
+def led_astray(workload: Workload, record: Record) -> bool:
+    """Tell whether somebody took an endpoint variable over, so that our headers, and the key, would go elsewhere."""
+    for one in written(record):
+        container = workload.container(one.container)
+        if container is None:
+            continue
+        ours = [item for each in written(record) for item in each.env]
+        for item in container.env:
+            if item.get("name") not in one.names() or not str(item.get("name")).endswith("_ENDPOINT"):
+                continue
+            if not any(same_source(item, other) for other in ours):
+                return True
+    return False
+
+
 def foreign(container: Container, mine: tuple[Injection, ...]) -> Container:
     """Return the container without what this operator wrote there; what differs from it is somebody else's."""
     env = [item for one in mine if one.container == container.name for item in one.env]

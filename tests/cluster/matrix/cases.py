@@ -65,7 +65,7 @@ class Outcome:
         rollouts: how many times the pod template changed, by the tool and the operator together.
         ready: reason of the GatewayTelemetry's condition Ready.
         settings: ``all`` of ours are there with our values; ``theirs`` when the tool's value stands in one of them and
-            the others are ours.
+            none of ours is left: the key must not go to the tool's endpoint.
         removal: whether the pod template is ``complete`` once the GatewayTelemetry is deleted, or lacks a variable that
             the tool renders until the tool's ``next-run``.
     """
