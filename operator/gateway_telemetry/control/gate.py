@@ -6,26 +6,23 @@ Kept in memory: a restart forgets who waited and who fought, and finds out again
 from __future__ import annotations
 
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from gateway_telemetry.api.reasons import Reason
+from gateway_telemetry.control.fights import Fights
 from gateway_telemetry.control.queue import Ref
 from gateway_telemetry.plan.rollout import progress
 from gateway_telemetry.plan.sinks import SinkState
 from gateway_telemetry.plan.store import Gateway, Store, selects, target_key
 from gateway_telemetry.plan.targets import Refused
-from gateway_telemetry.plan.turns import asked, requested
-from gateway_telemetry.plan.views import Key, Workload
+from gateway_telemetry.plan.turns import asked
+from gateway_telemetry.plan.views import Key, Record, Workload
 
 WorkloadKey = tuple[str, str, str]
 
-REPAIR_PAUSES = (0.0, 5.0, 30.0, 120.0, 600.0)
-"""Seconds that must have passed since the last repair of a workload before the next; then it is given up."""
-FIGHT_SECONDS = 3600.0
-"""How long a repair is remembered: so often within this time means that somebody fights back."""
 FEW = 100
 """So much may be remembered without looking whether it is still of use."""
 QUEUED_SECONDS = 60.0
@@ -57,12 +54,10 @@ class _Begun(_Of):
     Attributes:
         generation: of the workload before the write; a write of its pod template raises it.
         pods: whether there are any to be replaced.
-        repair: whether it was counted as one.
     """
 
     generation: int
     pods: bool
-    repair: bool
 
 
 @dataclass(frozen=True)
@@ -73,18 +68,6 @@ class _Waiting(_Of):
 @dataclass(frozen=True)
 class _Failed(_Of):
     target: Key
-
-
-@dataclass(frozen=True)
-class _Fight(_Of):
-    """Repairs of one workload.
-
-    Attributes:
-        cause: generation of the spec and request under which they were made; a new one starts afresh.
-    """
-
-    cause: tuple[int, str]
-    repairs: deque[float] = field(default_factory=deque)
 
 
 class Gate:
@@ -100,69 +83,43 @@ class Gate:
         self._store = store
         self._limits = limits
         self._mark_later = mark_later
-        self._clock = clock
+        self._fights = Fights(mark_later, clock)
         self._begun: dict[WorkloadKey, _Begun] = {}
         self._waiting: dict[WorkloadKey, _Waiting] = {}
         self._stopped: dict[WorkloadKey, _Of] = {}
         self._failed: dict[WorkloadKey, _Failed] = {}
-        self._fights: dict[WorkloadKey, _Fight] = {}
         self._going_on: dict[Key, set[WorkloadKey]] = {}
         """Failures in spite of which a gateway was told to go on."""
         self._kept = FEW
 
     def __len__(self) -> int:
         """Return how much is remembered."""
-        return sum(map(len, self._memories())) + len(self._going_on)
+        return sum(len(memory) for memory in self._memories()) + len(self._fights) + len(self._going_on)
 
     def hold(self, view: Gateway, workload: Workload, *, repair: bool) -> Refused | None:
         """Return why the workload's pods may not be replaced now, or None; see ``plan.turns.Gate``."""
         key = workload.key
-        refusal = self._fought_over(view, workload) if repair else None
+        state = workload.uid, workload.generation
+        refusal = self._fights.refusal(view, key, workload.last_manager, state) if repair else None
         if refusal is None and workload.rollout.desired > 0:
             refusal = self._stop(view, workload) or self._turn(view, workload)
         if refusal is not None:
             return refusal
         self._waiting.pop(key, None)
         self._stopped.pop(key, None)
-        if repair and not self._counted(workload):
-            self._fights[key].repairs.append(self._clock())
-        self._begun[key] = _Begun(view.key, workload.generation, workload.rollout.desired > 0, repair)
+        if repair:
+            self._fights.count(key, state)
+        self._begun[key] = _Begun(view.key, workload.generation, workload.rollout.desired > 0)
         return None
 
-    def _fought_over(self, view: Gateway, workload: Workload) -> Refused | None:
-        cause = (view.generation, requested(view) or "")
-        fight = self._fights.get(workload.key)
-        if fight is None or fight.cause != cause or fight.owner != view.key:
-            fight = self._fights[workload.key] = _Fight(view.key, cause)
-        if self._counted(workload) and fight.repairs:
-            return None
-        now = self._clock()
-        while fight.repairs and fight.repairs[0] <= now - FIGHT_SECONDS:
-            fight.repairs.popleft()
-        count = len(fight.repairs)
-        where = f"{workload.kind} {workload.namespace}/{workload.name}"
-        who = f"field manager {workload.last_manager!r}" if workload.last_manager else "somebody"
-        if count >= len(REPAIR_PAUSES):
-            self._mark_later(_ref(view.key), fight.repairs[0] + FIGHT_SECONDS - now + 1)
-            return Refused(
-                Reason.FOUGHT_OVER,
-                f"{where}: the settings were taken away {count + 1} times within the last hour, last by {who}; they "
-                "are not put back again before the spec changes, somebody sets gatewaytelemetry.dev/requestedAt, or "
-                "an hour has passed",
-            )
-        wait = REPAIR_PAUSES[count] - (now - fight.repairs[-1]) if count else 0.0
-        if wait > 0:
-            self._mark_later(_ref(view.key), wait)
-            return Refused(
-                Reason.NOT_WRITTEN,
-                f"{where}: the settings were taken away by {who}; they are put back in {wait:.0f} s",
-            )
-        return None
-
-    def _counted(self, workload: Workload) -> bool:
-        """Tell whether a turn to repair was given and not used yet: it is still the same turn."""
-        begun = self._begun.get(workload.key)
-        return begun is not None and begun.repair and begun.generation == workload.generation
+    def mend(self, view: Gateway, record: Record) -> Refused | None:
+        """Return why a Secret that somebody changed may not be put right now, or None; see ``plan.turns.Gate``."""
+        key = "Secret", record.namespace, record.name
+        state = record.changed_at, record.digest
+        refusal = self._fights.refusal(view, key, "", state)
+        if refusal is None:
+            self._fights.count(key, state)
+        return refusal
 
     def _stop(self, view: Gateway, workload: Workload) -> Refused | None:
         """Return why nothing more of this target is rolled out, or None; what failed itself may be mended."""
@@ -267,8 +224,8 @@ class Gate:
         unused = live.generation == begun.generation
         if unused or self._has_ended(key, begun):
             del self._begun[key]
-        if unused and begun.repair and key in self._fights and self._fights[key].repairs:
-            self._fights[key].repairs.pop()
+        if unused:
+            self._fights.take_back(key, (live.uid, live.generation))
 
     def next_turns(self) -> list[Ref]:
         """Return the gateways that wait and may go now, the oldest first."""
@@ -283,15 +240,16 @@ class Gate:
 
     def gone(self, workloads: Iterable[WorkloadKey]) -> None:
         """Forget workloads that carry nothing of ours any more; whoever waited for that is looked at again."""
-        for key in workloads:
-            for memory in self._memories():
-                memory.pop(key, None)
+        gone = set(workloads)
+        for memory in self._memories():
+            _drop(memory, lambda key, _: key in gone)
+        self._fights.forget(lambda key, _: key in gone)
         self._sweep()
         for ref in self.next_turns():
             self._mark_later(ref, 0.0)
 
     def _memories(self) -> tuple[dict[WorkloadKey, Any], ...]:
-        return self._begun, self._waiting, self._stopped, self._failed, self._fights
+        return self._begun, self._waiting, self._stopped, self._failed
 
     def _is_over(self, key: WorkloadKey, item: _Of) -> bool:
         """Tell whether what is remembered speaks of something gone, or that the gateway has nothing to do with now."""
@@ -310,6 +268,11 @@ class Gate:
         for memory in self._memories():
             _drop(memory, self._is_over)
         _drop(self._begun, self._has_ended)
+        self._fights.forget(
+            lambda key, owner: (
+                owner not in self._store.gateways or (key[0] != "Secret" and self._is_over(key, _Of(owner)))
+            )
+        )
         for owner, failures in list(self._going_on.items()):
             failures &= self._failed.keys()
             if not failures or owner not in self._store.gateways:

@@ -178,6 +178,10 @@ class Planner:
         except (EndpointProblem, Refused) as problem:
             write = problem
         failure = failures.get(REFERENCE)
+        gate = self._lookups.gate
+        if isinstance(write, ReferenceWrite) and write.repair and gate is not None and failure is None:
+            assert write.record is not None
+            write = gate.mend(view, write.record) or write
         sinks = [
             referring(view, spec, item, write, refers, self._lookups, failure or failures.get(item.key))
             for item in mine

@@ -43,6 +43,7 @@ class ReferenceWrite:
         required: names of variables that nothing else on the container may set.
         forbidden: variables that would undo them.
         content_stale: whether the content differs from what is there.
+        repair: whether that is because somebody changed what was written.
         due: whether anything is to be written.
     """
 
@@ -54,6 +55,7 @@ class ReferenceWrite:
     forbidden: tuple[Forbidden, ...]
     record: Record | None
     content_stale: bool
+    repair: bool
     due: bool
 
 
@@ -80,7 +82,9 @@ def reference_write(
     record = store.records.get((view.namespace, name))
     if record is not None:
         _check_free(view, record, store)
-    content_stale = record is None or record.digest != digest(with_ca(data, ca))
+    wanted = digest(with_ca(data, ca))
+    content_stale = record is None or record.digest != wanted
+    repair = content_stale and record is not None and record.written == wanted
     due = (
         content_stale
         or (record is not None and record.owner != view.key)
@@ -89,7 +93,7 @@ def reference_write(
     )
     required = frozenset(item.name for item in settings.env if not item.yields)
     forbidden = adapter.forbidden(context)
-    return ReferenceWrite(view.namespace, name, data, ca, required, forbidden, record, content_stale, due)
+    return ReferenceWrite(view.namespace, name, data, ca, required, forbidden, record, content_stale, repair, due)
 
 
 def _check_free(view: Gateway, record: Record, store: Store) -> None:
@@ -129,6 +133,7 @@ def reference_objects(view: Gateway, write: ReferenceWrite, now: str) -> tuple[d
         meta.OWNER_ANNOTATION: f"{view.namespace}/{view.name}",
         meta.OWNER_UID_ANNOTATION: view.uid,
         meta.CHANGED_AT_ANNOTATION: changed,
+        meta.CONFIG_HASH_ANNOTATION: digest(with_ca(write.data, write.ca)),
     }
     if view.spec is not None and view.spec.deletion_policy == "Orphan":
         annotations[meta.ORPHAN_ANNOTATION] = "true"
@@ -171,7 +176,8 @@ def referring(
     if isinstance(write, EndpointProblem):
         return sink(workload, "Blocked", Reason(write.reason), f"{where}: {write.message}")
     if isinstance(write, Refused):
-        return sink(workload, "Blocked", write.reason, write.message)
+        state = "Pending" if write.reason is Reason.NOT_WRITTEN else "Blocked"
+        return sink(workload, state, write.reason, write.message)
     if failure is not None:
         return sink(workload, "Failed", failure.reason, failure.message)
     try:

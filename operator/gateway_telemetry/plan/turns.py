@@ -12,7 +12,7 @@ from gateway_telemetry.api.reasons import Reason
 from gateway_telemetry.plan.sinks import SinkState
 from gateway_telemetry.plan.store import Custom, Gateway
 from gateway_telemetry.plan.targets import Refused
-from gateway_telemetry.plan.views import Pod, Workload
+from gateway_telemetry.plan.views import Pod, Record, Workload
 
 PodLookup = Callable[[Workload], Sequence[Pod] | None]
 """Returns a workload's pods, or None where they were not read."""
@@ -27,6 +27,10 @@ class Gate(Protocol):
         Args:
             repair: whether what we wrote has been taken away again.
         """
+        ...
+
+    def mend(self, view: Gateway, record: Record) -> Refused | None:
+        """Return why a Secret that somebody changed may not be put right now, or None if it may."""
         ...
 
 

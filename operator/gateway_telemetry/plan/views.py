@@ -168,6 +168,7 @@ class Record:
         generation: of the workload before the write; None where that was not remembered.
         reference: whether the Secret is one that the chart refers to (install.reference).
         uid: of the Secret.
+        written: digest of the content that the operator wrote into a referred Secret; empty where that is not known.
         changed_at: when the content of a referred Secret last changed (RFC 3339); empty otherwise.
     """
 
@@ -185,6 +186,7 @@ class Record:
     failed_request: str = ""
     generation: int | None = None
     reference: bool = False
+    written: str = ""
     changed_at: str = ""
     uid: str = ""
 
@@ -447,6 +449,7 @@ def _project_reference(obj: Mapping[str, Any], namespace: str) -> Record | None:
         digest=digest(data),
         orphan=annotations.get(meta.ORPHAN_ANNOTATION) == "true",
         reference=True,
+        written=annotations.get(meta.CONFIG_HASH_ANNOTATION) or "",
         changed_at=changed_at,
         uid=metadata.get("uid") or "",
     )

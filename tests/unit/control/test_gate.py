@@ -386,6 +386,32 @@ def test_a_repair_waits_for_its_turn_like_any_other_change() -> None:
     assert cluster.reason("b") is Reason.ROLLOUT_QUEUED
 
 
+def test_an_hour_of_fights_over_a_referenced_secret_has_at_most_five_writes_and_no_memory_afterwards() -> None:
+    cluster = Cluster(Limits())
+    takes = [{"secretRef": {"name": "litellm-otlp"}}]
+    cluster.world.put(build.deployment(containers=[build.container(envFrom=takes)]))
+    cluster.world.put(build.referring())
+    cluster.world.carry_out()
+    times = set()
+    for second in range(3600):
+        obj = cluster.world.objects["Secret", NS, "litellm-otlp"]
+        cluster.world.put({**obj, "data": {**obj["data"], "OTEL_EXPORTER_OTLP_PROTOCOL": ""}})
+        for _ in range(2):
+            cluster.world.plan()
+        cluster.world.carry_out(now=f"2026-01-04T00:{second // 60:02}:{second % 60:02}Z")
+        times.add(cluster.world.store.records[NS, "litellm-otlp"].changed_at)
+        cluster.now += 1
+    assert sorted(time[11:19] for time in times) == ["00:00:00", "00:00:05", "00:00:35", "00:02:35", "00:12:35"]
+    sink = build.only_sink(cluster.world.plan())
+    assert (sink.state, sink.reason) == ("Blocked", Reason.FOUGHT_OVER)
+    assert sink.message.startswith(
+        "Secret shop/litellm-otlp: the settings were taken away 6 times within the last hour, last by somebody; they"
+    )
+    cluster.remove("checkout")
+    cluster.gate.gone([])
+    assert len(cluster.gate) == 0
+
+
 # Memory
 
 

@@ -12,7 +12,7 @@ from gateway_telemetry.plan.gateways import REFERENCE, restorable
 from gateway_telemetry.plan.reference import reference_objects, refers_to, restart_body
 from gateway_telemetry.plan.targets import Refused
 from gateway_telemetry.plan.turns import Gate
-from gateway_telemetry.plan.views import Workload, project_record, project_workload
+from gateway_telemetry.plan.views import Record, Workload, project_record, project_workload
 from tests.unit.plan.build import (
     CA_PEM,
     KEY,
@@ -94,6 +94,7 @@ def test_the_keys_of_the_secret_are_the_names_of_the_variables() -> None:
             "gatewaytelemetry.dev/owner": "shop/checkout",
             "gatewaytelemetry.dev/owner-uid": "uid-GatewayTelemetry-shop-checkout",
             "gatewaytelemetry.dev/changedAt": "2026-01-03T00:00:00Z",
+            "gatewaytelemetry.dev/config-hash": "fccc4b4868191e49c8350d4aad00a558",
         },
     }
     assert ("ConfigMap", NS, "litellm-otlp-ca") not in found.objects
@@ -373,6 +374,9 @@ class Full:
         assert not repair
         return Refused(Reason.ROLLOUT_QUEUED, f"{workload.name} waits")
 
+    def mend(self, _view: Any, record: Record) -> Refused | None:
+        return Refused(Reason.FOUGHT_OVER, f"{record.name} is fought over")
+
 
 def test_a_restart_waits_for_its_turn() -> None:
     gate: Gate = Full()
@@ -385,6 +389,42 @@ def test_a_restart_waits_for_its_turn() -> None:
         "litellm waits",
         "",
     )
+
+
+def tampered(found: World) -> None:
+    """Change the Secret as somebody else does who does not know what its annotations mean."""
+    obj = found.objects["Secret", NS, NAME]
+    found.put({**obj, "data": {**obj["data"], "OTEL_EXPORTER_OTLP_TRACES_HEADERS": ""}})
+
+
+def test_what_somebody_changed_is_put_right_and_pods_are_restarted_for_it() -> None:
+    found = written(pod(created=LATER))
+    tampered(found)
+    plan = found.plan()
+    assert plan.reference is not None
+    assert (plan.reference.due, plan.reference.repair) == (True, True)
+    found.carry_out(now="2026-01-03T00:01:00Z")
+    assert changed_at(found) == "2026-01-03T00:01:00Z"
+    assert only_sink(found.plan()).restart == "2026-01-03T00:01:01Z"
+
+
+def test_a_change_of_the_operators_own_is_no_repair() -> None:
+    found = written()
+    found.put(secret({"api-key": "lsv2_sk_rotated"}))
+    plan = found.plan()
+    assert plan.reference is not None
+    assert (plan.reference.due, plan.reference.repair) == (True, False)
+
+
+def test_a_secret_that_is_fought_over_is_left() -> None:
+    gate: Gate = Full()
+    found = written()
+    tampered(found)
+    found.gate = gate
+    plan = found.plan()
+    assert plan.reference is None
+    sink = only_sink(plan)
+    assert (sink.state, sink.reason, sink.message) == ("Blocked", Reason.FOUGHT_OVER, "litellm-otlp is fought over")
 
 
 def test_several_workloads_share_one_secret_and_a_further_one_does_not_change_it() -> None:
