@@ -393,7 +393,7 @@ def test_an_hour_of_fights_over_a_referenced_secret_has_at_most_five_writes_and_
     cluster.world.put(build.referring())
     cluster.world.carry_out()
     times = set()
-    for second in range(3600):
+    for second in range(3599):
         obj = cluster.world.objects["Secret", NS, "litellm-otlp"]
         cluster.world.put({**obj, "data": {**obj["data"], "OTEL_EXPORTER_OTLP_PROTOCOL": ""}})
         for _ in range(2):
