@@ -27,12 +27,15 @@ async def write(
     name: str,
     claim: Mapping[str, Any] | None,
     body: Mapping[str, Any],
+    *,
+    force: bool = False,
 ) -> dict[str, Any]:
     """Apply, and release; return the object as it is afterwards.
 
     Args:
         claim: body with what stands there and is ours to drop, or None.
         body: what shall stand there.
+        force: take fields from their managers: only for a request, which says something once and is nobody's setting.
 
     Raises:
         Conflict: another manager holds a field with another value; nothing was written, nothing stays claimed.
@@ -41,7 +44,7 @@ async def write(
     try:
         if claim is not None:
             live = await client.apply(resource, namespace, name, claim)
-        live = await client.apply(resource, namespace, name, body)
+        live = await client.apply(resource, namespace, name, body, force=force)
     finally:
         if live is not None:
             live = await release(client, resource, namespace, name, live)

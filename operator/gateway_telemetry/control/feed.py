@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gateway_telemetry.api import meta
+from gateway_telemetry.api.gateway import GatewayTelemetrySpec
 from gateway_telemetry.cluster.paths import (
     CONFIG_MAPS,
     DAEMON_SETS,
@@ -118,6 +119,7 @@ class Feed:
             workload = self._store.workloads.get((view.workload[0], namespace, view.workload[1]))
             if workload is not None:
                 self._mark_rivals(workload)
+            self._mark_sharers(namespace, view.name)
 
     def replace(self, resource: Resource, namespace: str | None, items: Iterable[Mapping[str, Any]], at: str) -> int:
         """Take a whole list; return how many changes the watch had not told.
@@ -284,6 +286,15 @@ class Feed:
         self._mark(Ref(GATEWAY, *view.key))
         for workload in self._store.workloads_matching(view):
             self._mark_rivals(workload)
+        if view.spec is not None and isinstance(view.spec, GatewayTelemetrySpec):
+            reference = view.spec.install.reference
+            if reference is not None:
+                self._mark_sharers(view.namespace, reference.secret_name)
+
+    def _mark_sharers(self, namespace: str, secret: str) -> None:
+        """Mark the gateways that want the same referenced Secret: it can be only one's."""
+        for gateway in self._store.gateways_referring(namespace, secret):
+            self._mark(Ref(GATEWAY, *gateway))
 
     def _mark_rivals(self, workload: Workload) -> None:
         for gateway in self._store.gateways_matching(workload):
