@@ -59,6 +59,14 @@ NamespaceName = Annotated[
     StringConstraints(min_length=1, max_length=63),
     *Checked.by(matches(_DNS_LABEL, f"must be the name of a namespace: {_LETTERS}")),
 ]
+_is_dns_name = matcher(_DNS_NAME)
+
+
+def is_object_name(text: str) -> bool:
+    """Tell whether a text can be the name of a Kubernetes object (DNS-1123 subdomain)."""
+    return len(text) <= 253 and _is_dns_name(text)
+
+
 ContainerName = Annotated[
     str,
     StringConstraints(min_length=1, max_length=63),

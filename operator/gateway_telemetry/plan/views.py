@@ -407,9 +407,9 @@ def project_record(obj: Mapping[str, Any]) -> Record | None:
         return Record(
             namespace=namespace,
             name=metadata["name"],
-            owner=(namespace, _text(owner["name"])),
+            owner=(namespace, _name(owner["name"])),
             owner_uid=None if owner.get("uid") is None else _text(owner["uid"]),
-            workload=(_text(workload["kind"]), _text(workload["name"])),
+            workload=(_text(workload["kind"]), _name(workload["name"])),
             workload_uid=None if workload.get("uid") is None else _text(workload["uid"]),
             injection=Injection.from_json(record["injection"]),
             previous=Injection.from_json(previous) if previous else None,
@@ -463,3 +463,10 @@ def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError
     return value
+
+
+def _name(value: Any) -> str:
+    """Return the name of an object; `gw/status` or `../x` would become other paths of the API server."""
+    if not meta.is_object_name(_text(value)):
+        raise ValueError
+    return _text(value)
