@@ -93,6 +93,63 @@ class Reason(StrEnum):
     RESTART_NEEDED = "RestartNeeded"
     NOT_REFERENCED = "NotReferenced"
     FOUGHT_OVER = "FoughtOver"
+    # the way to LangSmith
+    REACHABLE = "Reachable"
+    CERTIFICATE_EXPIRES_SOON = "CertificateExpiresSoon"
+    LICENSE_EXPIRED = "LicenseExpired"
+    CLOCK_SKEW = "ClockSkew"
+    NOT_PROBED = "NotProbed"
+    DNS_NOT_FOUND = "DNSNotFound"
+    DNS_UNAVAILABLE = "DNSUnavailable"
+    ADDRESS_NOT_ALLOWED = "AddressNotAllowed"
+    CONNECTION_REFUSED = "ConnectionRefused"
+    NO_ROUTE = "NoRoute"
+    PROXY_UNREACHABLE = "ProxyUnreachable"
+    PROXY_REFUSED = "ProxyRefused"
+    CONNECTION_CUT = "ConnectionCut"
+    ANSWER_TIMEOUT = "AnswerTimeout"
+    TLS_EXPIRED = "TLSCertificateExpired"
+    TLS_NOT_YET_VALID = "TLSCertificateNotYetValid"
+    TLS_WRONG_HOST = "TLSWrongHost"
+    TLS_UNTRUSTED = "TLSUntrusted"
+    TLS_INTERCEPTED = "TLSIntercepted"
+    TLS_NOT_SPOKEN = "TLSNotSpoken"
+    TLS_FAILED = "TLSFailed"
+    TLS_EXPECTED = "TLSExpected"
+    # what answers there
+    ANSWERED_BY_UI = "AnsweredByUI"
+    METHOD_NOT_ALLOWED = "MethodNotAllowed"
+    EMPTY_ANSWER = "EmptyAnswer"
+    NOT_LANGSMITH = "NotLangSmith"
+    REDIRECTED = "Redirected"
+    API_NOT_FOUND = "APINotFound"
+    BLOCKED_IN_FRONT = "BlockedInFront"
+    SERVER_ERROR = "ServerError"
+    RATE_LIMITED = "RateLimited"
+    INFO_NEEDS_KEY = "InfoNeedsKey"
+    # the key
+    AUTHENTICATED = "Authenticated"
+    KEY_REJECTED = "KeyRejected"
+    KEY_FORBIDDEN = "KeyForbidden"
+    WORKSPACE_REQUIRED = "WorkspaceRequired"
+    WORKSPACE_MISMATCH = "WorkspaceMismatch"
+    WORKSPACE_UNVERIFIED = "WorkspaceUnverified"
+    # traces that were read back
+    INGESTED = "Ingested"
+    DELIVERED = "Delivered"
+    CANARY_OFF = "CanaryOff"
+    NO_READ_KEY = "NoReadKey"
+    READ_BACK_FAILED = "ReadBackFailed"
+    NOT_VISIBLE = "NotVisible"
+    WRONG_PROJECT = "WrongProject"
+    SPANS_REJECTED = "SpansRejected"
+    OTLP_ROUTE_MISSING = "OTLPRouteMissing"
+    BODY_TOO_LARGE = "BodyTooLarge"
+    ENCODING_REFUSED = "EncodingRefused"
+    SPEND_CAP = "SpendCap"
+    NO_TRAFFIC = "NoTraffic"
+    OLD_CONFIG = "OldConfig"
+    NOT_STAMPED = "NotStamped"
     # the cluster
     RBAC_DENIED = "RBACDenied"
     WRITE_FAILED = "WriteFailed"
@@ -131,6 +188,26 @@ def _wait(reason: Reason, condition: str, meaning: str, action: str = "") -> Rea
     return ReasonEntry(reason, (condition, "Ready"), "False", Severity.WAITING, meaning, action)
 
 
+def _warns(reason: Reason, condition: str, meaning: str, action: str) -> ReasonEntry:
+    return ReasonEntry(reason, (condition,), "True", Severity.OK, meaning, action)
+
+
+def _unsure(reason: Reason, conditions: tuple[str, ...], meaning: str, action: str = "") -> ReasonEntry:
+    return ReasonEntry(reason, conditions, "Unknown", Severity.UNKNOWN, meaning, action)
+
+
+def _passing(reason: Reason, meaning: str, action: str) -> ReasonEntry:
+    """Return a row for what any request to LangSmith may meet, and what often solves itself."""
+    return ReasonEntry(reason, (*_REQUESTS, "Ready"), "False", Severity.WAITING, meaning, action)
+
+
+def _wrong(reason: Reason, meaning: str, action: str) -> ReasonEntry:
+    """Return a row for what any request to LangSmith may meet, and what somebody must change."""
+    return ReasonEntry(reason, (*_REQUESTS, "Ready"), "False", Severity.ACTION, meaning, action)
+
+
+_REQUESTS = ("Reachable", "Authenticated", "Ingesting")
+_READ_BACK = ("Ingesting", "Delivered")
 _UNPROVEN = ("Reachable", "Authenticated", "Ingesting", "Producing", "Delivered")
 
 TABLE: tuple[ReasonEntry, ...] = (
@@ -264,6 +341,7 @@ TABLE: tuple[ReasonEntry, ...] = (
         "ResolvedRefs",
         "The API key begins with ls__; LangSmith ended such keys on 2024-10-22.",
         "Create a service key (lsv2_sk_...) in LangSmith and store that.",
+        also=("Authenticated", "Ingesting", "Delivered"),
     ),
     _bad(
         Reason.KEY_NOT_FOR_HOST,
@@ -484,6 +562,290 @@ TABLE: tuple[ReasonEntry, ...] = (
         "Programmed",
         "Somebody takes the settings away again and again; the operator has stopped putting them back.",
         "Stop the field manager that the message names from doing so, or use install.reference.",
+    ),
+    _ok(Reason.REACHABLE, ("Reachable",), "LangSmith answered, over a trusted connection."),
+    _warns(
+        Reason.CERTIFICATE_EXPIRES_SOON,
+        "Reachable",
+        "LangSmith answered; its certificate ends within two weeks.",
+        "Renew it, or look whether its renewal works.",
+    ),
+    _warns(
+        Reason.LICENSE_EXPIRED,
+        "Reachable",
+        "LangSmith answered; the licence that it reports has ended.",
+        "Renew the licence of this LangSmith. Its chart derives the salt of API keys from the licence where apiKeySalt "
+        "is not set: keys may then have to be made anew.",
+    ),
+    _warns(
+        Reason.CLOCK_SKEW,
+        "Reachable",
+        "LangSmith answered; its clock and the operator's differ by more than five minutes.",
+        "Set the clock (NTP) of the one that is wrong: traces would stand at a wrong time.",
+    ),
+    _unsure(
+        Reason.NOT_PROBED,
+        ("Reachable", "Authenticated", "Ingesting", "Delivered"),
+        "Not asked yet, or LangSmith must be reachable first.",
+    ),
+    _wrong(
+        Reason.DNS_NOT_FOUND,
+        "DNS says that the host does not exist.",
+        "Check the host's name. If only a proxy can resolve it, give the operator HTTPS_PROXY.",
+    ),
+    _unsure(
+        Reason.DNS_UNAVAILABLE,
+        _REQUESTS,
+        "The operator's DNS did not answer, so nothing is known about LangSmith.",
+        "Look whether the operator's pod may reach the cluster's DNS (NetworkPolicy) and whether that works.",
+    ),
+    _wrong(
+        Reason.ADDRESS_NOT_ALLOWED,
+        "The host resolves to an address that no key may be sent to: loopback, link-local, metadata or multicast.",
+        "Correct the DNS entry.",
+    ),
+    _wrong(
+        Reason.CONNECTION_REFUSED,
+        "Nothing listens on that port.",
+        "Check the port, and that LangSmith's frontend runs.",
+    ),
+    _unsure(
+        Reason.NO_ROUTE,
+        _REQUESTS,
+        "No connection came about: either the host is down, or the operator's own way out is closed.",
+        "Look whether a NetworkPolicy or firewall lets the operator's pod reach the host and port.",
+    ),
+    _unsure(
+        Reason.PROXY_UNREACHABLE,
+        _REQUESTS,
+        "The operator's proxy cannot be reached, so nothing is known about LangSmith.",
+        "Check HTTPS_PROXY of the operator; hosts that need no proxy go into NO_PROXY.",
+    ),
+    _unsure(
+        Reason.PROXY_REFUSED,
+        _REQUESTS,
+        "The operator's proxy does not let the connection through, so nothing is known about LangSmith.",
+        "Allow the host at the proxy, give HTTPS_PROXY its user and password, or add the host to NO_PROXY.",
+    ),
+    _passing(
+        Reason.CONNECTION_CUT,
+        "The connection was cut before the answer was complete.",
+        "If it stays, look at load balancers and firewalls on the way, and at LangSmith's pods.",
+    ),
+    _passing(
+        Reason.ANSWER_TIMEOUT,
+        "The host took the connection and did not finish its answer in time.",
+        "If it stays, look at LangSmith's pods and at what stands in front of them.",
+    ),
+    _wrong(
+        Reason.TLS_EXPIRED,
+        "The certificate of the host, or one above it, has expired.",
+        "Renew it on LangSmith's side; no Secret and no gateway needs a change.",
+    ),
+    _wrong(
+        Reason.TLS_NOT_YET_VALID,
+        "The certificate of the host is not valid yet.",
+        "Check the clock of the operator's node, then the certificate.",
+    ),
+    _wrong(
+        Reason.TLS_WRONG_HOST,
+        "The certificate is for other host names.",
+        "Use a host name that the certificate holds, or issue one that holds this name.",
+    ),
+    _wrong(
+        Reason.TLS_UNTRUSTED,
+        "The certificate's issuer is not trusted.",
+        "Put the CA that issued it into spec.caBundleRef, or let the server send its intermediate certificates.",
+    ),
+    _wrong(
+        Reason.TLS_INTERCEPTED,
+        "A host of LangSmith's service shows a certificate of an unknown issuer: something on the way opens TLS.",
+        "Exempt the host from TLS inspection, or put the CA of the inspecting proxy into spec.caBundleRef.",
+    ),
+    _wrong(
+        Reason.TLS_NOT_SPOKEN,
+        "The port does not speak TLS.",
+        "Use the port that speaks https. Ports 80 and 443 of LangSmith's frontend Service both speak http unless "
+        "frontend.ssl.enabled is set.",
+    ),
+    _wrong(
+        Reason.TLS_FAILED,
+        "The TLS handshake failed.",
+        "Compare the TLS versions and ciphers of the host; the server must not ask for a client certificate.",
+    ),
+    _wrong(
+        Reason.TLS_EXPECTED,
+        "http:// was used on a port that speaks https.",
+        "Write https://, or scheme: https.",
+    ),
+    _wrong(
+        Reason.ANSWERED_BY_UI,
+        "A web page came instead of the API's answer: this is the web app's host, or the path prefix is missing.",
+        "Use the API's host, and set selfHosted.basePath to the chart value config.basePath.",
+    ),
+    _wrong(
+        Reason.METHOD_NOT_ALLOWED,
+        "405: this is the web app's host, or the path prefix is missing.",
+        "Use the API's host, and set selfHosted.basePath to the chart value config.basePath.",
+    ),
+    _wrong(
+        Reason.EMPTY_ANSWER,
+        "A success without content: what answers is not LangSmith's API.",
+        "Check host, port and basePath, and what stands in front of LangSmith.",
+    ),
+    _wrong(
+        Reason.NOT_LANGSMITH,
+        "The answer is not one of LangSmith's API.",
+        "Check host, port and basePath, and what stands in front of LangSmith.",
+    ),
+    _wrong(
+        Reason.REDIRECTED,
+        "The host redirects, and redirects are not followed: they would carry the key elsewhere.",
+        "Write the address that is meant. A redirect to port 8443 says that frontend.ssl.enabled is set: use https. "
+        "A redirect to a login page says that the API path must be exempt from single sign-on.",
+    ),
+    _wrong(
+        Reason.API_NOT_FOUND,
+        "404: the host answers, and the API is not at this path.",
+        "Set selfHosted.basePath to the chart value config.basePath; an ingress must not strip it.",
+    ),
+    _wrong(
+        Reason.BLOCKED_IN_FRONT,
+        "Something in front of LangSmith (proxy, firewall, login page) refused the request.",
+        "Exempt the API's path there from logins and filters.",
+    ),
+    _passing(
+        Reason.SERVER_ERROR,
+        "LangSmith, or what stands in front of it, answered with an error of its own (5xx).",
+        "If it stays, look at LangSmith's pods and their log, or at status.smith.langchain.com.",
+    ),
+    _unsure(
+        Reason.RATE_LIMITED,
+        (*_REQUESTS, "Delivered"),
+        "429: a rate or usage limit of LangSmith is reached; the operator waits as long as it is told to.",
+        "If it stays, look at the limits of the organization and workspace.",
+    ),
+    _unsure(
+        Reason.INFO_NEEDS_KEY,
+        ("Reachable",),
+        "This LangSmith shows /info only to a good key, and refused this one.",
+        "Look at Authenticated.",
+    ),
+    _ok(Reason.AUTHENTICATED, ("Authenticated",), "The key is valid, in the intended workspace."),
+    _bad(
+        Reason.KEY_REJECTED,
+        "Authenticated",
+        "401: LangSmith does not know the key.",
+        "Check that it was copied whole, is not revoked, and belongs to this region or install.",
+        also=("Ingesting", "Delivered"),
+    ),
+    _bad(
+        Reason.KEY_FORBIDDEN,
+        "Authenticated",
+        "403: the key belongs to another region or install, or has no right in this workspace.",
+        "Create a key in the region and workspace that the target names, and store that.",
+        also=("Ingesting", "Delivered"),
+    ),
+    _bad(
+        Reason.WORKSPACE_REQUIRED,
+        "Authenticated",
+        "The key is one of the whole organization, and no workspace is named.",
+        "Set spec.workspaceId.",
+        also=("Ingesting", "Delivered"),
+    ),
+    _bad(
+        Reason.WORKSPACE_MISMATCH,
+        "Authenticated",
+        "The key acts in another workspace than the intended one.",
+        "Set spec.workspaceId to the workspace that is meant, or use a key of that workspace.",
+        also=("Ingesting", "Delivered"),
+    ),
+    _unsure(
+        Reason.WORKSPACE_UNVERIFIED,
+        ("Authenticated",),
+        "The key may send traces and may not read, so its workspace cannot be seen.",
+        "Give spec.credentials.read; the canary then shows where traces arrive.",
+    ),
+    _ok(Reason.INGESTED, ("Ingesting",), "A canary was sent and read back from the intended project."),
+    _ok(Reason.DELIVERED, ("Delivered",), "Traces of this gateway were read back from the intended project."),
+    _unsure(
+        Reason.CANARY_OFF,
+        ("Ingesting",),
+        "spec.verification.canary.mode is Off.",
+    ),
+    _unsure(
+        Reason.NO_READ_KEY,
+        _READ_BACK,
+        "The target names no key to read with, so nothing is claimed.",
+        "Give spec.credentials.read.",
+    ),
+    _unsure(
+        Reason.READ_BACK_FAILED,
+        _READ_BACK,
+        "The traces could not be looked for, so nothing is claimed.",
+        "The message says what the read met.",
+    ),
+    _bad(
+        Reason.NOT_VISIBLE,
+        "Ingesting",
+        "LangSmith accepted the canary, and it did not appear in time.",
+        "Look at usage limits of the workspace (spans beyond them are accepted and dropped), and at LangSmith's queue.",
+    ),
+    _bad(
+        Reason.WRONG_PROJECT,
+        "Ingesting",
+        "The traces were found in another project than the intended one.",
+        "Look for what sets the project: the header langsmith-project, or langsmith.trace.session_name on the spans.",
+        also=("Delivered",),
+    ),
+    _bad(
+        Reason.SPANS_REJECTED,
+        "Ingesting",
+        "LangSmith answered 200 and rejected the span (OTLP partial success).",
+        "Look at usage limits and at LangSmith's log.",
+    ),
+    _bad(
+        Reason.OTLP_ROUTE_MISSING,
+        "Ingesting",
+        "The API is there, and takes no OTLP traces at its path (404).",
+        "LangSmith before 0.10 has no OTLP ingest: update it. A filter in front must let POST /api/v1/otel/ through.",
+        also=("Authenticated",),
+    ),
+    _bad(
+        Reason.BODY_TOO_LARGE,
+        "Ingesting",
+        "413: a limit on the size of bodies is below even the canary's few hundred bytes.",
+        "Raise frontend.maxBodySize, or the ingress controller's own limit (ingress-nginx: proxy-body-size).",
+    ),
+    _bad(
+        Reason.ENCODING_REFUSED,
+        "Ingesting",
+        "415: the server does not take OTLP in protobuf.",
+        "Look at what stands in front of LangSmith; LangSmith takes application/x-protobuf.",
+    ),
+    _bad(
+        Reason.SPEND_CAP,
+        "Ingesting",
+        "402: a spend cap or an unpaid plan stops ingest.",
+        "Raise the cap or settle the plan in LangSmith.",
+    ),
+    _unsure(
+        Reason.NO_TRAFFIC,
+        ("Delivered",),
+        "No trace of this gateway was found: it has had no traffic, or its traces do not arrive.",
+        "Send a request through the gateway. If nothing comes then, its callers may send traceparent: spans whose "
+        "parent LangSmith never receives are dropped.",
+    ),
+    _unsure(
+        Reason.OLD_CONFIG,
+        ("Delivered",),
+        "The newest trace of this gateway is from before its present settings.",
+    ),
+    _unsure(
+        Reason.NOT_STAMPED,
+        ("Delivered",),
+        "This gateway's traces cannot carry the operator's stamp, so they cannot be told from others.",
+        "Look into the LangSmith project for the traces.",
     ),
     _bad(
         Reason.RBAC_DENIED,

@@ -17,6 +17,7 @@ from gateway_telemetry.plan.gateways import leaving
 from gateway_telemetry.plan.options import Options
 from gateway_telemetry.plan.targets import Refused
 from tests.unit.control.rollouts import Cluster
+from tests.unit.langsmith.reached import VERIFICATION
 from tests.unit.plan.build import (
     CA_PEM,
     HOSTS,
@@ -281,6 +282,7 @@ def test_every_reason_is_reached_by_a_plan_or_by_the_loop() -> None:
         Reason.RESTORING,
         Reason.UNINSTALLED,  # tests/cluster/test_uninstall.py
         Reason.PROJECT_UNSUPPORTED,
+        *VERIFICATION,  # tests/unit/langsmith/test_reasons.py
     }
     assert set(Reason) - set(ROWS) - elsewhere == WRITTEN_BY_THE_LOOP
     loop = "".join(path.read_text() for path in sorted((PACKAGE / "control").glob("*.py")))
