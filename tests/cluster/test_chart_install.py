@@ -129,6 +129,18 @@ def test_a_typo_is_refused_before_anything_is_written(empty: tuple[Helm, Kube]) 
     assert kube.list("deployment", namespace) == []
 
 
+@pytest.mark.parametrize(
+    ("hook", "said", "unsaid"),
+    [("true", "first puts every gateway back", "delete the"), ("false", "delete the", "first puts every gateway back")],
+)
+def test_the_notes_say_what_uninstalling_does(empty: tuple[Helm, Kube], hook: str, said: str, unsaid: str) -> None:
+    helm, kube = empty
+    flags = ("--namespace", make_namespace(kube), "--dry-run=server", "--set", f"uninstall.enabled={hook}")
+    notes = helm("install", RELEASE, str(CHART), *flags).stdout.partition("\nNOTES:\n")[2]
+    assert said in notes
+    assert unsaid not in notes
+
+
 def test_crds_of_somebody_else_are_taken_over_only_when_asked(empty: tuple[Helm, Kube]) -> None:
     helm, kube = empty
     install_crds(kube)
