@@ -115,7 +115,7 @@ class Gate:
     def mend(self, view: Gateway, record: Record) -> Refused | None:
         """Return why a Secret that somebody changed may not be put right now, or None; see ``plan.turns.Gate``."""
         key = "Secret", record.namespace, record.name
-        state = record.changed_at, record.digest
+        state = record.version, record.changed_at, record.digest
         refusal = self._fights.refusal(view, key, "", state)
         if refusal is None:
             self._fights.count(key, state)

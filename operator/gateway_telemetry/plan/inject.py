@@ -17,7 +17,7 @@ from gateway_telemetry.plan.sinks import SinkState, sink
 from gateway_telemetry.plan.store import Gateway, Store, target_key
 from gateway_telemetry.plan.targets import Refused
 from gateway_telemetry.plan.turns import Gate, PodLookup, requested
-from gateway_telemetry.plan.views import Container, Workload
+from gateway_telemetry.plan.views import Container, Workload, digest
 from gateway_telemetry.plan.writes import (
     Write,
     foreign,
@@ -185,13 +185,17 @@ def _began_it(write: Write) -> bool:
 def held(view: Gateway, item: SinkState, gate: Gate | None) -> SinkState:
     """Return the sink; one that would replace pods waits if it is not its turn."""
     write = item.write
-    if gate is None or write is None or not write.template_stale or write.rollback or item.state == "Failed":
+    if gate is None or write is None or write.rollback or item.state == "Failed":
         return item
     record = write.record
     # Made anew, it is not the workload that carried them.
     same = record is not None and record.workload_uid in (None, item.workload.uid)
     repair = record is not None and same and record.injection == write.injection
-    refusal = gate.hold(view, item.workload, repair=repair)
+    refusal = None
+    if write.template_stale:
+        refusal = gate.hold(view, item.workload, repair=repair)
+    elif repair and record is not None and record.digest != digest(write.files):
+        refusal = gate.mend(view, record)  # somebody changed the Secret; no pod is replaced
     if refusal is None:
         return item
     state = "Blocked" if refusal.reason is Reason.FOUGHT_OVER else "Pending"

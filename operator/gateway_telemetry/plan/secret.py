@@ -55,9 +55,16 @@ def _record(view: Gateway, write: Write) -> str:
         "previous": write.previous.to_json() if write.previous is not None else None,
         "orphan": view.spec is not None and view.spec.deletion_policy == "Orphan",
     }
-    if workload.uid:
-        record["workload"]["generation"] = workload.generation
+    if (generation := _generation(write)) is not None:
+        record["workload"]["generation"] = generation
     if write.rollback:
         record["failed"] = write.rollback
         record["failedRequest"] = requested(view) or ""
     return json.dumps(record, ensure_ascii=True, separators=(",", ":"), sort_keys=True)
+
+
+def _generation(write: Write) -> int | None:
+    """Return the workload's generation before its content changed; what is written otherwise is no new content."""
+    if write.template_stale and (write.record is None or write.record.injection != write.injection):
+        return write.workload.generation if write.workload.uid else None
+    return write.record.generation if write.record is not None else None

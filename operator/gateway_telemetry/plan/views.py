@@ -168,6 +168,7 @@ class Record:
         generation: of the workload before the write; None where that was not remembered.
         reference: whether the Secret is one that the chart refers to (install.reference).
         uid: of the Secret.
+        version: its resourceVersion; two records that differ in it alone are equal.
         written: digest of the content that the operator wrote into a referred Secret; empty where that is not known.
         changed_at: when the content of a referred Secret last changed (RFC 3339); empty otherwise.
     """
@@ -189,6 +190,7 @@ class Record:
     written: str = ""
     changed_at: str = ""
     uid: str = ""
+    version: str = field(default="", compare=False)
 
 
 def project_workload(obj: Mapping[str, Any]) -> Workload:
@@ -419,6 +421,7 @@ def project_record(obj: Mapping[str, Any]) -> Record | None:
             failed_request=_text(record.get("failedRequest") or ""),
             generation=_number(workload.get("generation")),
             uid=metadata.get("uid") or "",
+            version=metadata.get("resourceVersion") or "",
         )
     except (KeyError, TypeError, ValueError, RecursionError):
         return None
@@ -452,6 +455,7 @@ def _project_reference(obj: Mapping[str, Any], namespace: str) -> Record | None:
         written=annotations.get(meta.CONFIG_HASH_ANNOTATION) or "",
         changed_at=changed_at,
         uid=metadata.get("uid") or "",
+        version=metadata.get("resourceVersion") or "",
     )
 
 

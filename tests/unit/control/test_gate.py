@@ -386,6 +386,25 @@ def test_a_repair_waits_for_its_turn_like_any_other_change() -> None:
     assert cluster.reason("b") is Reason.ROLLOUT_QUEUED
 
 
+def test_an_hour_of_fights_over_the_operators_own_secret_has_at_most_five_writes() -> None:
+    cluster = settled()
+    name = "gateway-telemetry-deployment-a"
+    right = cluster.world.objects["Secret", NS, name]["data"]["otlp-headers"]
+    writes = 0
+    for second in range(3599):
+        obj = cluster.world.objects["Secret", NS, name]
+        metadata = {**obj["metadata"], "resourceVersion": str(second)}
+        cluster.world.put({**obj, "metadata": metadata, "data": {**obj["data"], "otlp-headers": ""}})
+        cluster.reconcile("a")
+        writes += cluster.world.objects["Secret", NS, name]["data"]["otlp-headers"] == right
+        cluster.now += 1
+    assert writes == 5
+    assert cluster.writes == []
+    sink = build.only_sink(cluster.reconcile("a"))
+    assert (sink.state, sink.reason) == ("Blocked", Reason.FOUGHT_OVER)
+    assert sink.message.startswith("Secret shop/gateway-telemetry-deployment-a: the settings were taken away 6 times")
+
+
 def test_an_hour_of_fights_over_a_referenced_secret_has_at_most_five_writes_and_no_memory_afterwards() -> None:
     cluster = Cluster(Limits())
     takes = [{"secretRef": {"name": "litellm-otlp"}}]

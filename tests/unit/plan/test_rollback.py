@@ -233,6 +233,32 @@ def test_an_image_of_the_users_that_fails_does_not_take_settings_back_that_ran()
     assert (sink.write.rollback, sink.write.due) == ("", False)
 
 
+@pytest.mark.parametrize("touched", ["policy", "tampered", "both"])
+def test_a_record_that_is_written_anew_for_another_reason_is_no_change_of_content(touched: str) -> None:
+    world = failing()
+    finish(world)
+    obj = world.objects["Secret", NS, COPY]
+    if touched == "policy":
+        world.put(view("second", deletionPolicy="Orphan"))
+    else:
+        world.put({**obj, "data": {**obj["data"], "otlp-headers": ""}})
+    live = world.objects["Deployment", NS, "litellm"]
+    if touched == "both":
+        live["spec"]["template"]["spec"]["containers"][0]["env"] = []
+    live["metadata"]["generation"] = 7
+    world.put(live)
+    carry_out(world)
+    live = world.objects["Deployment", NS, "litellm"]
+    live["spec"]["template"]["spec"]["containers"][0]["image"] = "registry.example.com/litellm:broken"
+    live["metadata"]["generation"] += 1
+    world.put(live)
+    fail(world)
+    sink = only_sink(world.plan())
+    assert sink.reason is Reason.ROLLOUT_FAILED
+    assert sink.write is not None
+    assert sink.write.rollback == ""
+
+
 def test_pods_that_crash_are_a_failure_before_any_deadline() -> None:
     world = failing()
     obj = world.objects["Deployment", NS, "litellm"]
