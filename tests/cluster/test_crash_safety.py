@@ -278,12 +278,30 @@ def test_the_writes_are_these(undisturbed: dict[str, Undisturbed], operation: st
     for write in found.writes:
         print(f"  {write} -> {write.status}")
     assert len([item for item in found.writes if item.what != TARGET_STATUS]) <= 5
-    # The finalizer may be taken off an object that is gone already: the queue had it twice.
-    done = [item.what for item in found.writes if (item.what, item.status) != ("patch gatewaytelemetries", 404)]
+    done = [item.what for item in found.writes if item.status < 300]
     assert done.count(TARGET_STATUS) == (1 if operation == "change" else 0)
     assert [item for item in done if item != TARGET_STATUS] == WRITES[operation]
     assert {item.manager for item in found.writes if item.verb != "delete"} == {"gateway-telemetry"}
     assert found.generations == 1
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        "create",
+        "change",
+        pytest.param(
+            "delete",
+            marks=pytest.mark.xfail(
+                strict=True,
+                reason="the answer to taking the last finalizer off still holds it, so the deletion's event leads to "
+                "another try, which finds nothing",
+            ),
+        ),
+    ],
+)
+def test_no_write_is_in_vain(undisturbed: dict[str, Undisturbed], operation: str) -> None:
+    assert [str(item) for item in undisturbed[operation].writes if item.status >= 300] == []
 
 
 def test_the_end_states_are_what_users_expect(undisturbed: dict[str, Undisturbed]) -> None:
