@@ -67,22 +67,24 @@ class Fights:
             fight.repairs.popleft()
         count = len(fight.repairs)
         where = f"{key[0]} {key[1]}/{key[2]}"
-        who = f"field manager {manager!r}" if manager else "somebody"
+        # Who only removes something leaves no trace in managedFields: the last one there need not be the culprit.
+        who = f" (the last other field manager there: {manager!r})" if manager else ""
         again = Ref("GatewayTelemetry", *view.key)
         if count >= len(REPAIR_PAUSES):
             self._mark_later(again, fight.repairs[0] + FIGHT_SECONDS - now + 1)
             return Refused(
                 Reason.FOUGHT_OVER,
-                f"{where}: the settings were taken away {count + 1} times within the last hour, last by {who}; they "
-                "are not put back again before the spec changes, somebody sets gatewaytelemetry.dev/requestedAt, or "
-                "an hour has passed",
+                f"{where}: the settings were taken away {count + 1} times within the last hour{who}; they are not put "
+                "back again before the spec changes, somebody sets gatewaytelemetry.dev/requestedAt, or an hour has "
+                "passed",
             )
         wait = REPAIR_PAUSES[count] - (now - fight.repairs[-1]) if count else 0.0
         if wait > 0:
             self._mark_later(again, wait)
             return Refused(
                 Reason.NOT_WRITTEN,
-                f"{where}: the settings were taken away by {who}; they are put back in {wait:.0f} s",
+                f"{where}: the settings were taken away{who}; they are put back {REPAIR_PAUSES[count]:.0f} s after the "
+                "last time that they were",
             )
         return None
 

@@ -292,8 +292,8 @@ def test_repairs_come_after_growing_pauses_and_end_with_the_opponent_named() -> 
         assert fight(cluster) is Reason.NOT_WRITTEN
         assert cluster.later["a"] == pause
         assert cluster.message("a") == (
-            "Deployment shop/a: the settings were taken away by field manager 'flux'; they are put back in "
-            f"{pause:.0f} s"
+            "Deployment shop/a: the settings were taken away (the last other field manager there: 'flux'); they are "
+            f"put back {pause:.0f} s after the last time that they were"
         )
         cluster.now += pause - 1
         assert cluster.reason("a") is Reason.NOT_WRITTEN
@@ -306,9 +306,9 @@ def test_repairs_come_after_growing_pauses_and_end_with_the_opponent_named() -> 
     sink = build.only_sink(cluster.reconcile("a"))
     assert sink.state == "Blocked"
     assert sink.message == (
-        "Deployment shop/a: the settings were taken away 6 times within the last hour, last by field manager 'flux'; "
-        "they are not put back again before the spec changes, somebody sets gatewaytelemetry.dev/requestedAt, or an "
-        "hour has passed"
+        "Deployment shop/a: the settings were taken away 6 times within the last hour (the last other field manager "
+        "there: 'flux'); they are not put back again before the spec changes, somebody sets "
+        "gatewaytelemetry.dev/requestedAt, or an hour has passed"
     )
     cluster.now = 3600.0
     assert cluster.reason("a") is Reason.ROLLOUT_IN_PROGRESS
@@ -424,7 +424,7 @@ def test_an_hour_of_fights_over_a_referenced_secret_has_at_most_five_writes_and_
     sink = build.only_sink(cluster.world.plan())
     assert (sink.state, sink.reason) == ("Blocked", Reason.FOUGHT_OVER)
     assert sink.message.startswith(
-        "Secret shop/litellm-otlp: the settings were taken away 6 times within the last hour, last by somebody; they"
+        "Secret shop/litellm-otlp: the settings were taken away 6 times within the last hour; they are not put back"
     )
     cluster.remove("checkout")
     cluster.gate.gone([])
