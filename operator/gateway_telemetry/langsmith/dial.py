@@ -18,7 +18,7 @@ from urllib.request import getproxies_environment, proxy_bypass
 import httpx
 
 from gateway_telemetry.api.reasons import Reason
-from gateway_telemetry.endpoint import forbidden_address
+from gateway_telemetry.endpoint import Endpoints, forbidden_address
 from gateway_telemetry.langsmith.failure import Failed
 
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
@@ -44,6 +44,18 @@ class Trail:
     addresses: tuple[str, ...] = ()
     address: str | None = None
     secured: bool = False
+
+    def passed(self, endpoints: Endpoints, proxy: str | None) -> tuple[str, ...]:
+        """Return the steps that are behind it, in words."""
+        where = f"{endpoints.host}:{endpoints.port}"
+        if proxy is not None:
+            return (f"the proxy {proxy} connects to {where}",) if self.secured or self.stage == "tls" else ()
+        steps = []
+        if self.addresses:
+            steps.append(f"DNS: {endpoints.host} is {', '.join(self.addresses)}")
+        if self.stage in ("tls", "http"):
+            steps.append(f"TCP: {self.address} port {endpoints.port} takes connections")
+        return tuple(steps)
 
     async def note(self, event: str, _info: dict[str, Any]) -> None:
         """Take httpcore's trace events (https://www.encode.io/httpcore/extensions/#trace)."""

@@ -15,6 +15,9 @@ class Failed(Exception):
         retry_after: seconds that the server asks to wait, where it did.
     """
 
+    passed: tuple[str, ...] = ()
+    """Steps that the request passed before it failed, in words."""
+
     def __init__(self, reason: Reason, what: str = "", *, retry_after: float | None = None) -> None:
         entry = BY_REASON[reason]
         self.reason = reason

@@ -66,6 +66,8 @@ async def probe(transport: Transport, progress: Progress = lambda _text: None) -
     try:
         server, reachable = await _info(transport, progress)
     except Failed as failure:
+        for step in failure.passed:
+            progress(step)
         waiting = unknown("Authenticated", Reason.NOT_PROBED)
         return ProbeResult((failure.finding("Reachable"), waiting), retry_after=failure.retry_after)
     try:
@@ -146,12 +148,8 @@ def _moment(value: object) -> datetime | None:
 
 
 def _tell_way(transport: Transport, answer: Answer, progress: Progress) -> None:
-    endpoints = transport.destination.endpoints
-    if transport.proxy is not None:
-        progress(f"the proxy {transport.proxy} connects to {endpoints.host}:{endpoints.port}")
-    else:
-        progress(f"DNS: {endpoints.host} is {', '.join(answer.trail.addresses)}")
-        progress(f"TCP: {answer.trail.address} port {endpoints.port} takes connections")
+    for step in answer.trail.passed(transport.destination.endpoints, transport.proxy):
+        progress(step)
     if answer.certificate is not None:
         issuer = transport.destination.shown(answer.certificate.issuer)
         progress(f"TLS: trusted, issued by {issuer!r}, until {answer.certificate.not_after:%Y-%m-%d}")

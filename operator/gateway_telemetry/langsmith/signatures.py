@@ -83,7 +83,8 @@ def check(answer: Answer, kind: Kind, destination: Destination, what: str) -> No
     if row is None:
         return
     where = f"{what} at {destination.endpoints.host}:{destination.endpoints.port}"
-    text = f"{where}: status {answer.status}. {BY_REASON[row.reason].meaning}"
+    meaning = BY_REASON[row.reason].meaning.removeprefix(f"{answer.status}: ")
+    text = f"{where}: status {answer.status}: {meaning}"
     if row.reason is Reason.REDIRECTED:
         text = f"{where}: status {answer.status}, a redirect to {_target(answer, destination)}"
     asked = answer.status == 429 or (answer.status == 503 and "retry-after" in answer.headers)

@@ -144,6 +144,7 @@ class Transport:
             assert found is not None
             failure = await diagnose(found, trail, self.destination, self.proxy)
         failure.__context__ = None
+        failure.passed = trail.passed(self.destination.endpoints, self.proxy)
         raise failure
 
     async def _send(

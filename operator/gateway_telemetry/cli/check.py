@@ -1,0 +1,233 @@
+"""``gateway-telemetry check``: do traces arrive in LangSmith, and if not, at which step do they stop?
+
+Needs no cluster. Loopback is allowed: a person who names URL and key runs it, often behind a port-forward.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import sys
+import uuid
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import click
+from cryptography import x509
+
+from gateway_telemetry.api.conditions import Finding
+from gateway_telemetry.endpoint import EndpointProblem, clean_key, clean_project, self_hosted
+from gateway_telemetry.langsmith import CanaryResult, Destination, ProbeResult, Transport, canary, probe
+
+DELIVERED, NOT_DELIVERED, CANNOT_TELL = 0, 1, 3
+_EXIT = {"True": DELIVERED, "False": NOT_DELIVERED, "Unknown": CANNOT_TELL}
+_LARGEST_FILE = 1 << 20
+_OPTIONS = (
+    (r"set spec\.allowPlaintext: true", "add --allow-plaintext"),
+    (r"write spec\.saas\.region.*", "write the API's host in --url"),
+    (r"(spec\.)?selfHosted\.url", "--url"),
+    (r"(spec\.)?selfHosted\.basePath", "--base-path"),
+    (r"(into )?spec\.caBundleRef", "into a file and name it with --ca"),
+    (r"Set spec\.workspaceId", "Give --workspace"),
+    (r"spec\.workspaceId", "--workspace"),
+    (r"spec\.credentials\.read", "--read-key-from"),
+    (r"spec\.credentials\.ingest", "--key-from"),
+)
+
+
+@dataclass
+class Outcome:
+    """What was found, and the steps that were passed."""
+
+    destination: Destination
+    project: str
+    probe: ProbeResult | None = None
+    canary: CanaryResult | None = None
+    steps: list[str] = field(default_factory=list)
+
+    def progress(self, text: str) -> None:
+        """Keep a step, and show it while the next one runs."""
+        self.steps.append(text)
+        click.echo(f"  ok  {text}", err=True)
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """The conditions, as far as they were looked at."""
+        found = () if self.probe is None else self.probe.findings
+        found = found if self.canary is None else (*found, self.canary.finding)
+        return tuple(replace(item, message=_in_words_of_options(item.message)) for item in found)
+
+    @property
+    def verdict(self) -> Finding:
+        """What decides: the canary's fate, else the first condition that does not hold."""
+        if self.canary is not None:
+            return self.findings[-1]
+        return next(item for item in self.findings if item.status != "True")
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the outcome for machines; holds no key."""
+        endpoints, sent = self.destination.endpoints, self.canary
+        server = None if self.probe is None else self.probe.server
+        status = self.verdict.status
+        return {
+            "delivered": {"True": True, "False": False}.get(status),
+            "endpoints": {"api": endpoints.api, "otlp": endpoints.otlp, "traces": endpoints.traces},
+            "server": None if server is None else {"version": server.version},
+            "workspaceId": None if self.probe is None else self.probe.workspace_id,
+            "project": {
+                "name": self.project,
+                "id": None if sent is None or sent.project is None else sent.project.id,
+                "url": None if sent is None else sent.project_url,
+            },
+            "run": None if sent is None or sent.run_id is None else {"id": sent.run_id, "url": sent.run_url},
+            "conditions": [{**asdict(item), "reason": str(item.reason)} for item in self.findings],
+            "steps": self.steps,
+        }
+
+
+@click.command(
+    epilog="Exit status: 0 if the trace was read back from the project, 1 if not, 2 for wrong usage, 3 if it cannot "
+    "be told (no way out of this machine, a rate limit, a key that may not read)."
+)
+@click.option("--url", required=True, help="LangSmith's URL: a SaaS API host or a self-hosted install.")
+@click.option(
+    "--key-from", required=True, metavar="ENV:NAME|FILE:PATH", help="Where the API key is; never the key itself."
+)
+@click.option(
+    "--read-key-from",
+    metavar="ENV:NAME|FILE:PATH",
+    help="Another key to read the trace back with; the same if left out.",
+)
+@click.option("--project", default="default", show_default=True, help="Project that the trace is sent to.")
+@click.option("--workspace", metavar="UUID", help="Workspace that is meant (X-Tenant-Id).")
+@click.option("--ca", type=click.Path(path_type=Path), help="PEM file of the CA that issued LangSmith's certificate.")
+@click.option("--base-path", help="Path prefix of the install: its chart value config.basePath.")
+@click.option("--allow-plaintext", is_flag=True, help="Consent to http://.")
+@click.option(
+    "--patience",
+    type=click.FloatRange(1, 600),
+    default=90,
+    show_default=True,
+    help="Seconds that the trace may take to appear.",
+)
+@click.option("-o", "--output", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def check(
+    url: str,
+    key_from: str,
+    read_key_from: str | None,
+    project: str,
+    workspace: str | None,
+    ca: Path | None,
+    base_path: str | None,
+    allow_plaintext: bool,
+    patience: float,
+    form: str,
+) -> None:
+    """Send one marked trace to LangSmith and read it back, step by step.
+
+    The trace is billed like any other. Steps go to standard error, the outcome to standard output.
+    """
+    key = _key("--key-from", key_from)
+    read_key = key if read_key_from is None else _key("--read-key-from", read_key_from)
+    try:
+        endpoints = self_hosted(url, base_path, allow_plaintext=allow_plaintext)
+        name, notes = clean_project(project)
+    except EndpointProblem as problem:
+        raise click.UsageError(f"{problem.reason}: {_in_words_of_options(problem.message)}") from None
+    for note in (*endpoints.advice, *notes):
+        click.echo(f"note: {note.message}", err=True)
+    destination = Destination(endpoints, key, read_key, _ca(ca), _workspace(workspace))
+    outcome = Outcome(destination, name)
+    asyncio.run(_walk(outcome, patience))
+    _print(outcome, form)
+    sys.exit(_EXIT[outcome.verdict.status])
+
+
+async def _walk(outcome: Outcome, patience: float) -> None:
+    async with Transport(outcome.destination, allow_loopback=True) as transport:
+        outcome.probe = await probe(transport, outcome.progress)
+        if not outcome.probe.passed:
+            return
+        outcome.canary = await canary(
+            transport,
+            outcome.project,
+            server=outcome.probe.server,
+            workspace_id=outcome.probe.workspace_id,
+            patience=patience,
+            progress=outcome.progress,
+        )
+
+
+def _print(outcome: Outcome, form: str) -> None:
+    if form == "json":
+        click.echo(json.dumps(outcome.as_json(), indent=2, ensure_ascii=False))
+        return
+    words = {"True": "yes", "False": "NO", "Unknown": "?"}
+    for item in outcome.findings:
+        click.echo(f"{words[item.status]:>4}  {item.type} ({item.reason}): {item.message}")
+    link = None if outcome.canary is None else outcome.canary.run_url
+    if link is not None:
+        click.echo(link)
+
+
+def _key(option: str, source: str) -> str:
+    """Return the key that ENV:NAME or FILE:PATH leads to."""
+    kind, separator, where = source.partition(":")
+    if kind not in ("ENV", "FILE") or not separator or not where:
+        # Not repeated: people write the key itself here.
+        raise click.UsageError(f"{option}: write ENV:NAME or FILE:PATH, never the key itself (shells keep a history)")
+    if kind == "ENV":
+        if where not in os.environ:
+            raise click.UsageError(f"{option}: the environment has no variable of that name")
+        raw = os.environ[where].encode("utf-8", "surrogateescape")
+    else:
+        raw = _file(option, Path(where))
+    try:
+        key, notes = clean_key(raw)
+    except EndpointProblem as problem:
+        raise click.UsageError(f"{option}: {problem.reason}: {problem.message}") from None
+    for note in notes:
+        click.echo(f"note: {option}: {note.message}", err=True)
+    return key
+
+
+def _file(option: str, path: Path) -> bytes:
+    try:
+        with path.open("rb") as opened:
+            data = opened.read(_LARGEST_FILE + 1)
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else "not the name of a file"
+        raise click.UsageError(f"{option}: the file cannot be read: {why}") from None
+    if len(data) > _LARGEST_FILE:
+        raise click.UsageError(f"{option}: the file is larger than 1 MiB")
+    return data
+
+
+def _ca(path: Path | None) -> str | None:
+    if path is None:
+        return None
+    raw = _file("--ca", path)
+    try:
+        found = x509.load_pem_x509_certificates(raw)
+    except ValueError:
+        found = []
+    if not found or not raw.isascii():
+        raise click.UsageError("--ca: the file holds no PEM certificate (-----BEGIN CERTIFICATE-----)")
+    return raw.decode("ascii")
+
+
+def _workspace(text: str | None) -> str | None:
+    try:
+        return None if text is None else str(uuid.UUID(text))
+    except ValueError:
+        raise click.UsageError("--workspace: write the workspace's id, a UUID") from None
+
+
+def _in_words_of_options(message: str) -> str:
+    """Return a message that speaks of a LangSmithTarget's fields in the words of this command."""
+    for pattern, option in _OPTIONS:
+        message = re.sub(pattern, option, message)
+    return message
