@@ -290,14 +290,7 @@ def test_the_writes_are_these(undisturbed: dict[str, Undisturbed], operation: st
     [
         "create",
         "change",
-        pytest.param(
-            "delete",
-            marks=pytest.mark.xfail(
-                strict=True,
-                reason="the answer to taking the last finalizer off still holds it, so the deletion's event leads to "
-                "another try, which finds nothing",
-            ),
-        ),
+        "delete",
     ],
 )
 def test_no_write_is_in_vain(undisturbed: dict[str, Undisturbed], operation: str) -> None:

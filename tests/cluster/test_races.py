@@ -216,11 +216,6 @@ def test_a_release_is_refused_for_long(shop: Shop) -> None:
     assert shop.statuses(APPLY) == [200], "the settings are written once"
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="once the watch tells that the settings stand there the gateway is Ready, although the claim is still held "
-    "and every try to give it up fails: only the log tells",
-)
 def test_a_claim_that_cannot_be_given_up_is_told_as_long_as_it_is_held(shop: Shop) -> None:
     refused_for_ever(shop)
     found = condition(shop.gateway(), "Programmed")
@@ -345,11 +340,6 @@ def test_a_deletion_while_it_is_being_written(shop: Shop, moment: str) -> None:
     assert not claimed(shop.deployment())
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="the finalizer's 404 is passed over and the write goes on: the pods are replaced, and replaced again when "
-    "the deletion is noticed",
-)
 def test_a_gateway_that_went_before_its_finalizer_is_not_written_for(shop: Shop) -> None:
     generation = shop.deployment()["metadata"]["generation"]
     shop.proxy.before = on(FINALIZER, Call(lambda: shop.kube.delete("gatewaytelemetry", shop.namespace, "gateway")))

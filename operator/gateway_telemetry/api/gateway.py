@@ -108,9 +108,10 @@ class Reference(Model):
     """Only a Secret is written; the gateway's chart refers to it."""
 
     secret_name: ObjectName = Field(
-        description="Name of the Secret, in this namespace. Its keys are the names of the variables, and ca.crt where "
-        "the target has a CA: envFrom: [{secretRef: {name: ..., optional: true}}]. A Secret of that name that is not "
-        "the operator's is left alone."
+        description="Name of the Secret, in this namespace. Its keys are the names of the variables: "
+        "envFrom: [{secretRef: {name: ..., optional: true}}]. Where the target has a CA, it lies in a ConfigMap of "
+        "this name with -ca behind it, to be mounted at /etc/gateway-telemetry. A Secret of that name that is not the "
+        "operator's is left alone."
     )
     workloads: Workloads = Field(description="Which workloads are expected to refer to it.")
     rollout: Rollout | None = Field(

@@ -45,9 +45,7 @@ class _AddressType(click.ParamType[Address]):
     metavar="HOST|*.SUFFIX|*",
     help="LangSmith host that targets may name besides SaaS and Services of their namespace. Repeatable.",
 )
-@click.option(
-    "--insecure-allow-loopback", is_flag=True, help="For development: allow loopback and link-local LangSmith hosts."
-)
+@click.option("--insecure-allow-loopback", is_flag=True, help="For development: allow LangSmith hosts on loopback.")
 @click.option("--cluster-domain", default="cluster.local", show_default=True, help="DNS domain of the cluster.")
 @click.option("--cluster-name", default="", help="Tells equally named objects of several clusters apart in LangSmith.")
 @click.option("--health-address", "health", type=_AddressType(), help="Where to serve /healthz and /readyz.")

@@ -44,9 +44,7 @@ UNREADABLE = 2
     metavar="HOST|*.SUFFIX|*",
     help="LangSmith host that targets may name besides SaaS and Services of their namespace. Repeatable.",
 )
-@click.option(
-    "--insecure-allow-loopback", is_flag=True, help="For development: allow loopback and link-local LangSmith hosts."
-)
+@click.option("--insecure-allow-loopback", is_flag=True, help="For development: allow LangSmith hosts on loopback.")
 @click.option("--cluster-domain", default="cluster.local", show_default=True, help="DNS domain of the cluster.")
 @click.option("--cluster-name", default="", help="Tells equally named objects of several clusters apart in LangSmith.")
 @click.option("--show-secrets", is_flag=True, help="Print the values of Secrets instead of short hashes.")

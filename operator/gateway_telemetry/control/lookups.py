@@ -127,7 +127,21 @@ async def pods_of(client: Client, workload: Workload) -> list[Pod]:
         ApiError: they could not be listed.
     """
     listing = await client.list(PODS, workload.namespace, workload.pods)
-    return [view for item in listing.items if (view := project_pod(item)) is not None]
+    own = (item for item in listing.items if belongs_to(item, workload))
+    return [view for item in own if (view := project_pod(item)) is not None]
+
+
+def belongs_to(pod: Mapping[str, Any], workload: Workload) -> bool:
+    """Tell whether a pod is a workload's: labels may overlap, owners do not.
+
+    A Deployment's pods belong to ReplicaSets, named after it and a hash without dashes.
+    """
+    for owner in pod["metadata"].get("ownerReferences") or ():
+        if owner.get("uid") == workload.uid:
+            return True
+        if workload.kind == "Deployment" and owner.get("kind") == "ReplicaSet":
+            return str(owner.get("name")).rpartition("-")[0] == workload.name
+    return False
 
 
 def references(workload: Workload) -> set[tuple[str, str]]:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
+from gateway_telemetry.api import meta
 from gateway_telemetry.api.reasons import Reason
 from gateway_telemetry.cluster.client import Client
 from gateway_telemetry.cluster.errors import ApiError
@@ -22,11 +23,13 @@ from gateway_telemetry.control.queue import Queue, Ref, Retry
 from gateway_telemetry.control.writes import Writer, refusal
 from gateway_telemetry.plan.gateways import REFERENCE, GatewayPlan, Planner, WorkloadKey, leaving, restorable
 from gateway_telemetry.plan.options import Options
+from gateway_telemetry.plan.restore import forgotten
 from gateway_telemetry.plan.sinks import SinkState
 from gateway_telemetry.plan.status import gateway_status, target_status
 from gateway_telemetry.plan.store import Gateway, Store, target_key
 from gateway_telemetry.plan.targets import Refused
 from gateway_telemetry.plan.views import Key, Pod, Record, Workload
+from gateway_telemetry.plan.writes import secret_name
 
 logger = logging.getLogger(__name__)
 
@@ -80,6 +83,9 @@ class Reconciler:
             return await self._gateway((key.namespace, key.name))
         else:
             await self._writer.release(*key)
+            record = self._store.records.get((key.namespace, secret_name(key.kind, key.name)))
+            if record is not None:
+                self._queue.add(Ref(GATEWAY, *record.owner))  # what was told of the claim is no longer true
         return None
 
     async def _target(self, key: Key) -> None:
@@ -218,7 +224,7 @@ class Reconciler:
     async def _leave(self, key: Key, view: Gateway | None) -> None:
         """Take away what was written for an object that is gone or going; then let it go."""
         self._settling.pop(key, None)
-        records = restorable(self._store, key)
+        records = [*restorable(self._store, key), *self._forgotten(view)]
         failures: dict[WorkloadKey, Refused] = {}
         for record in records:
             try:
@@ -233,9 +239,22 @@ class Reconciler:
             await self._writer.status(GATEWAY_TELEMETRIES, view, gateway_status(view, leaving(worst), self._now()))
         elif view is not None:
             await self._writer.finalizer(view, wanted=False)
+        # What it waited for, or held, may be another's turn now.
+        self._gate.gone(())
         if failures:
             raise Retry("; ".join(sorted({item.message for item in failures.values()})))
         self._deleting_since.pop(key, None)
+
+    def _forgotten(self, view: Gateway | None) -> Iterator[Record]:
+        """Yield records for workloads that carry our settings and whose Secret, and with it the record, was deleted."""
+        if view is None or meta.FINALIZER not in view.finalizers:
+            return
+        for workload in self._store.workloads_matching(view):
+            name = secret_name(workload.kind, workload.name)
+            if (workload.namespace, name) not in self._store.records:
+                record = forgotten(view, workload)
+                if record is not None:
+                    yield record
 
     def _waits(self, key: Key) -> bool:
         """Tell whether a deletion may still be held up. The record outlives the object, so nothing is lost after."""

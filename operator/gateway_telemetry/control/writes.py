@@ -67,6 +67,7 @@ class Writer:
 
         Raises:
             Conflict: the object changed meanwhile; its newer view is on its way.
+            NotFound: it is gone, and the finalizer was wanted.
         """
         # List and resourceVersion must be of the same moment, or a finalizer that came in between would be dropped.
         view = self._store.gateways.get(view.key, view)
@@ -81,8 +82,16 @@ class Writer:
                 "uid": view.uid,
             }
         }
-        with contextlib.suppress(NotFound):
+        try:
             live = await self._client.merge_patch(GATEWAY_TELEMETRIES, view.namespace, view.name, patch)
+        except NotFound:
+            if wanted:
+                raise  # nothing may be written for an object that is gone
+            return
+        if view.deleting and not wanted and not others:
+            # The last finalizer: the object is gone, though the answer shows it once more.
+            self._feed.removed(GATEWAY_TELEMETRIES.kind, view.namespace, view.name)
+        else:
             self._feed.wrote(live)
 
     async def inject(self, view: Gateway, write: Write) -> None:

@@ -85,6 +85,9 @@ def injected(
         return sink(workload, "Pending", Reason.TARGET_SUSPENDED, message, container)
     if write.due:
         return sink(workload, "Pending", Reason.NOT_WRITTEN, f"{where} does not carry them yet", container, write)
+    if workload.owned:
+        message = f"{where} carries them, but the operator's claim on its fields is not given up yet; it is tried again"
+        return sink(workload, "Failed", Reason.WRITE_FAILED, message, container, write)
     env = {item.get("name"): item.get("value") for item in picked.env}
     notes = adapter.advice({key: value for key, value in env.items() if key is not None})
     return _rolling_out(spec, write, ". ".join(notes), lookups)

@@ -6,9 +6,12 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
+from gateway_telemetry.adapters import CA_DIRECTORY, CA_KEY, VOLUME, otel
 from gateway_telemetry.api import meta
 from gateway_telemetry.plan.injection import Injection, Item, body, covers, same_source
+from gateway_telemetry.plan.store import Gateway
 from gateway_telemetry.plan.views import Record, Workload, project_workload
+from gateway_telemetry.plan.writes import secret_name
 
 
 def still_there(written: Injection, live: Workload) -> Injection:
@@ -37,6 +40,47 @@ def claims(record: Record, live: Workload) -> list[dict[str, Any]]:
     if before is None or not leaves(before, last):
         return [claim(record.injection, live)]
     return [claim(before, live), claim(record.injection, live)]
+
+
+def forgotten(view: Gateway, live: Workload) -> Record | None:
+    """Return a record in place of a lost one, from what in the workload is recognisably ours; None if nothing is.
+
+    The annotation names our Secret, and the header variable takes from it: then the variables beside it that an adapter
+    writes are ours as well, since somebody else's would have been a conflict.
+    """
+    secret = secret_name(live.kind, live.name)
+    if view.spec is None or live.record != secret:
+        return None
+    for container in live.containers:
+        if not any(_takes_from(item, secret) for item in container.env):
+            continue
+        names = {item.get("name") for item in container.env}
+        literal = {otel.TRACES_ENDPOINT, otel.TRACES_PROTOCOL}
+        if view.spec.gateway.type == "litellm":
+            literal.add(otel.PROTOCOL)
+        if otel.TRACES_ENDPOINT not in names:
+            literal.add(otel.ENDPOINT)
+        ours = Injection(
+            container=container.name,
+            env=tuple(item for item in container.env if _takes_from(item, secret) or _written_by_us(item, literal)),
+            mounts=tuple(item for item in container.mounts if item.get("name") == VOLUME),
+            volumes=tuple(item for item in live.volumes if (item.get("secret") or {}).get("secretName") == secret),
+            config_hash=live.config_hash or "",
+        )
+        workload = live.kind, live.name
+        return Record(live.namespace, secret, view.key, view.uid, workload, live.uid, ours, None, "", orphan=False)
+    return None
+
+
+def _takes_from(item: Item, secret: str) -> bool:
+    return (((item.get("valueFrom") or {}).get("secretKeyRef") or {}).get("name")) == secret
+
+
+def _written_by_us(item: Item, literal: set[str]) -> bool:
+    name, value = item.get("name"), str(item.get("value") or "")
+    if name == otel.RESOURCE_ATTRIBUTES:
+        return value.startswith(f"{otel.IDENTITY_ATTRIBUTE}=")
+    return name in literal or (name == otel.TRACES_CERTIFICATE and value == f"{CA_DIRECTORY}/{CA_KEY}")
 
 
 def leaves(before: Injection, after: Injection) -> bool:

@@ -19,7 +19,7 @@ from tests.cluster.matrix.deployers import NAME, ArgoDeployer, Deployer
 from tests.cluster.matrix.page import PAGE, cell, page
 from tests.support import objects
 from tests.support.cluster import make_namespace
-from tests.support.kube import Kube, NotInTime, condition, same
+from tests.support.kube import Kube, condition, same
 from tests.support.operator import OperatorProcess
 
 Object = dict[str, Any]

@@ -170,8 +170,14 @@ async def test_names_that_cannot_be_read_for_another_reason_are_an_error() -> No
 async def test_pods_are_those_of_the_workload_s_selector() -> None:
     async def handle(asked: Asked) -> web.StreamResponse:
         assert (asked.path, asked.query["labelSelector"]) == ("/api/v1/namespaces/shop/pods", "pod=litellm")
-        going = {"metadata": {"name": "going", "deletionTimestamp": "2026-01-01T00:00:00Z"}}
-        items = [{"metadata": {"name": "one"}}, going]
+        own = {"ownerReferences": [{"kind": "ReplicaSet", "name": "litellm-5d4f8c7b9", "uid": "r"}]}
+        others = {"ownerReferences": [{"kind": "ReplicaSet", "name": "litellm-canary-5d4f8c7b9", "uid": "c"}]}
+        items = [
+            {"metadata": {"name": "one", **own}},
+            {"metadata": {"name": "going", "deletionTimestamp": "2026-01-01T00:00:00Z", **own}},
+            {"metadata": {"name": "of a Deployment whose labels overlap", **others}},
+            {"metadata": {"name": "of nobody"}},
+        ]
         return answer({"metadata": {"resourceVersion": "1"}, "items": items})
 
     async with serving(handle) as server, Client(connection(server.url)) as client:

@@ -58,9 +58,21 @@ def pods(total: int, updated: int, available: int, *, seen: int = 2, **more: Any
         (3, True, pods(3, 0, 3), Reason.ROLLOUT_PAUSED, "kubectl rollout resume deployment litellm -n shop"),
         (3, True, pods(3, 0, 3, seen=1), Reason.ROLLOUT_PAUSED, "is paused, so its pods keep the old settings"),
         (3, False, pods(4, 1, 3, conditions=[DEADLINE]), Reason.ROLLOUT_FAILED, "has timed out progressing."),
-        (3, False, pods(4, 1, 3, seen=1, conditions=[DEADLINE]), Reason.ROLLOUT_IN_PROGRESS, "its pods are being replaced"),
+        (
+            3,
+            False,
+            pods(4, 1, 3, seen=1, conditions=[DEADLINE]),
+            Reason.ROLLOUT_IN_PROGRESS,
+            "its pods are being replaced",
+        ),
         (3, False, pods(3, 3, 3, conditions=[DEADLINE]), Reason.PROGRAMMED, ""),
-        (3, False, pods(3, 1, 3, conditions=[STUCK_IN_QUOTA]), Reason.ROLLOUT_IN_PROGRESS, "its pods are being replaced"),
+        (
+            3,
+            False,
+            pods(3, 1, 3, conditions=[STUCK_IN_QUOTA]),
+            Reason.ROLLOUT_IN_PROGRESS,
+            "its pods are being replaced",
+        ),
     ],
 )
 def test_the_state_of_a_rollout(
