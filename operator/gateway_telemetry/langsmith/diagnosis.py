@@ -15,6 +15,8 @@ from gateway_telemetry.langsmith.failure import Failed
 
 # What a closed way out looks like: a firewall that rejects or swallows, or no route at all.
 _CLOSED_WAY = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ETIMEDOUT, errno.EPERM, errno.EACCES, errno.EADDRNOTAVAIL}
+# How Python's handshake says that it waits for the other side.
+_UNDER_WAY = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
 _TIMEOUTS = (httpx.TimeoutException, TimeoutError)
 
 
@@ -34,7 +36,9 @@ async def diagnose(error: BaseException, trail: Trail, destination: Destination,
     endpoints = destination.endpoints
     where = f"{endpoints.host}:{endpoints.port}"
     causes = list(tls.chain(error))
-    secure = next((item for item in causes if isinstance(item, ssl.SSLError)), None)
+    secure = next(
+        (item for item in causes if isinstance(item, ssl.SSLError) and not isinstance(item, _UNDER_WAY)), None
+    )
     if secure is not None:
         return await _tls(secure, trail, destination, where)
     if proxy is not None and (refused := _by_proxy(error, trail, proxy, where, plaintext=endpoints.plaintext)):

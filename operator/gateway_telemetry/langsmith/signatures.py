@@ -64,7 +64,7 @@ TABLE: tuple[Signature, ...] = (
     Signature(Reason.SERVER_ERROR, lambda a, _b, _k: a.status >= 500),
     Signature(Reason.NOT_LANGSMITH, lambda a, _b, _k: not 200 <= a.status < 300),
     Signature(Reason.ANSWERED_BY_UI, lambda a, _b, _k: _is_page(a)),
-    Signature(Reason.EMPTY_ANSWER, lambda a, _b, k: k != "ingest" and not a.body.strip()),
+    Signature(Reason.EMPTY_ANSWER, lambda a, _b, k: k != "ingest" and a.whole and not a.body.strip()),
 )
 
 

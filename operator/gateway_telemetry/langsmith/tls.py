@@ -55,7 +55,7 @@ def reason_of(error: ssl.SSLError, *, saas: bool) -> Reason:
         return _BY_VERIFY_CODE.get(error.verify_code, untrusted)
     if error.reason in _NO_TLS_THERE:
         return Reason.TLS_NOT_SPOKEN
-    if error.reason in _CUT:
+    if isinstance(error, ssl.SSLEOFError) or error.reason in _CUT:
         return Reason.CONNECTION_CUT
     return Reason.TLS_FAILED
 
@@ -103,8 +103,9 @@ async def peek(address: str, port: int, host: str) -> Certificate | None:
     try:
         async with asyncio.timeout(_PEEK_TIMEOUT):
             _, writer = await asyncio.open_connection(address, port, ssl=blind, server_hostname=host)
-        der = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
-        writer.transport.abort()
+            der = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+            writer.close()
+            await writer.wait_closed()
         return Certificate.parse(der)
     except OSError:  # the refusal stands without the explanation
         return None
