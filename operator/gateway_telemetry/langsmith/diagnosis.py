@@ -39,8 +39,8 @@ async def diagnose(error: BaseException, trail: Trail, destination: Destination,
     secure = next(
         (item for item in causes if isinstance(item, ssl.SSLError) and not isinstance(item, _UNDER_WAY)), None
     )
-    if secure is not None:
-        return await _tls(secure, trail, destination, where)
+    if failed:
+        return await _tls(failed[0], trail, destination, where)
     if proxy is not None and (refused := _by_proxy(error, trail, proxy, where, plaintext=endpoints.plaintext)):
         return refused
     return _direct(error, causes, trail, where)

@@ -26,8 +26,8 @@ async def serving(handler: Handler, tls: ssl.SSLContext | None = None) -> AsyncI
         except (ConnectionError, asyncio.CancelledError, asyncio.IncompleteReadError):
             pass
         finally:
+            await _end(writer)
             tasks.discard(task)
-            writer.transport.abort()
 
     server = await asyncio.start_server(handle, "127.0.0.1", 0, ssl=tls)
     try:
@@ -113,7 +113,13 @@ class Proxy:
         try:
             await asyncio.gather(_pump(reader, upstream_writer), _pump(upstream_reader, writer))
         finally:
-            upstream_writer.transport.abort()
+            await _end(upstream_writer)
+
+
+async def _end(writer: asyncio.StreamWriter) -> None:
+    writer.transport.abort()
+    with contextlib.suppress(ConnectionError, ssl.SSLError):
+        await writer.wait_closed()
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
