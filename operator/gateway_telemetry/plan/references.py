@@ -68,17 +68,18 @@ def resolve_references(view: Gateway, spec: GatewayTelemetrySpec, store: Store, 
             f"neither spec.project nor LangSmithTarget {key[0]}/{key[1]} names a project, so traces would land in "
             "'default': set spec.project",
         )
+    field = "spec.project" if spec.project else f"spec.project of LangSmithTarget {key[0]}/{key[1]}"
     allowed = target.spec.allowed_projects
     if allowed is not None and project not in allowed:
         raise Refused(
             Reason.PROJECT_NOT_ALLOWED,
-            f"spec.project: LangSmithTarget {key[0]}/{key[1]} does not allow project {project!r}: use one that its "
+            f"{field}: LangSmithTarget {key[0]}/{key[1]} does not allow project {project!r}: use one that its "
             "spec.allowedProjects holds",
         )
     try:
         clean, notes = clean_project(project)
     except EndpointProblem as problem:
-        raise Refused(Reason(problem.reason), f"spec.project: {problem.message}") from None
+        raise Refused(Reason(problem.reason), f"{field}: {problem.message}") from None
     return References(result.resolved, target.spec, clean, tuple(note.message for note in notes))
 
 

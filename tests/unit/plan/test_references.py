@@ -203,6 +203,12 @@ def test_the_gateway_s_project_goes_before_the_target_s() -> None:
             "spec.project: LangSmithTarget shop/langsmith does not allow project 'payments'",
         ),
         ({}, "проект", Reason.PROJECT_NOT_HEADER_SAFE, "spec.project: the project's name holds 'п'"),
+        (
+            {"project": "проект"},
+            None,
+            Reason.PROJECT_NOT_HEADER_SAFE,
+            "spec.project of LangSmithTarget shop/langsmith: the project's name holds 'п'",
+        ),
         ({}, '"checkout"', Reason.INVALID_SPEC, "spec.project: the project's name is surrounded by quotes"),
     ],
 )
