@@ -118,6 +118,9 @@ class Reconciler:
         if view is None or view.deleting:
             return None
         if failures is not None:
+            if any(record.reference for record in plan.restore):
+                # The workload took variables from the Secret that is gone by now.
+                planner = await self._planner(view, pods)
             failures |= unread
             plan = planner.plan(view, failures)
         under_way = any(item.reason is Reason.ROLLOUT_IN_PROGRESS for item in plan.sinks)
