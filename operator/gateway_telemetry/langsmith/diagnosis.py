@@ -36,9 +36,7 @@ async def diagnose(error: BaseException, trail: Trail, destination: Destination,
     endpoints = destination.endpoints
     where = f"{endpoints.host}:{endpoints.port}"
     causes = list(tls.chain(error))
-    secure = next(
-        (item for item in causes if isinstance(item, ssl.SSLError) and not isinstance(item, _UNDER_WAY)), None
-    )
+    failed = [item for item in causes if isinstance(item, ssl.SSLError) and not isinstance(item, _UNDER_WAY)]
     if failed:
         return await _tls(failed[0], trail, destination, where)
     if proxy is not None and (refused := _by_proxy(error, trail, proxy, where, plaintext=endpoints.plaintext)):
