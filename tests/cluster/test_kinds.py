@@ -182,6 +182,18 @@ def test_pods_that_crash_are_told(operator: Watching, kube: Kube, shop: str, kin
     kube.merge_patch("gatewaytelemetry", shop, "gateway", {"spec": {"install": {"inject": {"rollout": rollback}}}})
     programmed(kube, shop, "RolledBack")
     assert workload(kube, shop, kind)["spec"] == before["spec"]
+    if kind == "StatefulSet":
+        # Its controller waits for the failed pod for ever, so people are told.
+        advice = f"so delete those: kubectl get pods -n {shop} -l 'app=gateway'"
+        kube.wait("that is told", lambda: advice in _message(kube, shop))
+        kube.delete("pod", shop, "gateway-0")
+    kube.wait("the pods of before run", lambda: running(kube, shop, kind) and set(hashes(kube, shop)) == {None})
+    kube.wait("nothing is left to be told", lambda: "delete" not in _message(kube, shop))
+
+
+def _message(kube: Kube, namespace: str) -> str:
+    found = condition(kube.get("gatewaytelemetry", namespace, "gateway"), "Programmed")
+    return str(found["message"])
 
 
 def test_kinds_do_not_mix(operator: Watching, kube: Kube, shop: str) -> None:

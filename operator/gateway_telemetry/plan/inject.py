@@ -144,7 +144,7 @@ def _rolled_back(view: Gateway, write: Write) -> SinkState | None:
     )
     container = write.injection.container
     if stands(workload, record.injection, write.secret):
-        return sink(workload, "Failed", Reason.ROLLED_BACK, message, container)
+        return sink(workload, "Failed", Reason.ROLLED_BACK, message + _left_by_failure(workload), container)
     back = Write(
         workload,
         record.injection,
@@ -157,6 +157,19 @@ def _rolled_back(view: Gateway, write: Write) -> SinkState | None:
         rollback=record.failed,
     )
     return sink(workload, "Failed", Reason.ROLLED_BACK, message, container, back)
+
+
+def _left_by_failure(workload: Workload) -> str:
+    """Return what is left to do after a rollback.
+
+    https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#forced-rollback
+    """
+    if workload.kind != "StatefulSet" or progress(workload)[0] is not Reason.ROLLOUT_IN_PROGRESS:
+        return ""
+    return (
+        "; a StatefulSet never replaces a pod that did not become ready, so delete those: kubectl get pods -n "
+        f"{workload.namespace} -l '{workload.pods}'"
+    )
 
 
 def _rolling_out(spec: GatewayTelemetrySpec, write: Write, notes: str, lookups: Lookups) -> SinkState:
