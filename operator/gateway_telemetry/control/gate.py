@@ -1,6 +1,7 @@
 """When may a workload's pods be replaced? Few at a time, the oldest first, none after a failure, no endless fights.
 
-Kept in memory: a restart forgets who waited and who fought, and finds out again; it never forgets what was written.
+Kept in memory: a restart forgets who waited and who fought, and finds out again; it never forgets what was written, and
+takes what had failed from the status.
 """
 
 from __future__ import annotations
@@ -91,6 +92,7 @@ class Gate:
         self._going_on: dict[Key, set[WorkloadKey]] = {}
         """Failures in spite of which a gateway was told to go on."""
         self._kept = FEW
+        self._recalled = False
 
     def __len__(self) -> int:
         """Return how much is remembered."""
@@ -98,6 +100,8 @@ class Gate:
 
     def hold(self, view: Gateway, workload: Workload, *, repair: bool) -> Refused | None:
         """Return why the workload's pods may not be replaced now, or None; see ``plan.turns.Gate``."""
+        if not self._recalled:
+            self._recall()
         key = workload.key
         state = workload.uid, workload.generation
         refusal = self._fights.refusal(view, key, workload.last_manager, state) if repair else None
@@ -111,6 +115,18 @@ class Gate:
             self._fights.count(key, state)
         self._begun[key] = _Begun(view.key, workload.generation, workload.rollout.desired > 0)
         return None
+
+    def _recall(self) -> None:
+        """Take the failures that an earlier process told of, until this one has looked for itself.
+
+        All gateways are in the store before the first question is asked.
+        """
+        self._recalled = True
+        for view in self._store.gateways.values():
+            for item in view.status.get("sinks") or () if view.spec is not None else ():
+                if item.get("state") == "Failed" and item.get("reason") in _FAILURES:
+                    key = item["kind"], view.namespace, item["name"]
+                    self._failed.setdefault(key, _Failed(view.key, target_key(view)))
 
     def mend(self, view: Gateway, record: Record) -> Refused | None:
         """Return why a Secret that somebody changed may not be put right now, or None; see ``plan.turns.Gate``."""
@@ -206,7 +222,7 @@ class Gate:
                 self._waiting.pop(key, None)
             if item.reason is not Reason.ROLLOUT_STOPPED:
                 self._stopped.pop(key, None)
-            if item.state == "Failed" and item.reason in (Reason.ROLLOUT_FAILED, Reason.ROLLED_BACK):
+            if item.state == "Failed" and item.reason in _FAILURES:
                 self._failed[key] = _Failed(view.key, target_key(view))
                 self._begun.pop(key, None)
             else:
@@ -278,6 +294,9 @@ class Gate:
             if not failures or owner not in self._store.gateways:
                 del self._going_on[owner]
         self._kept = max(len(self), FEW)
+
+
+_FAILURES = (Reason.ROLLOUT_FAILED, Reason.ROLLED_BACK)
 
 
 def _drop(memory: dict[WorkloadKey, Item], over: Callable[[WorkloadKey, Item], bool]) -> None:

@@ -36,9 +36,14 @@ class Cluster:
         self.later: dict[str, float] = {}
         self.writes: list[str] = []
         self.refused: set[str] = set()
-        self.gate = Gate(self.world.store, limits, self._mark_later, lambda: self.now)
-        self.world.gate = self.gate
+        self._limits = limits
+        self.restart()
         self.most = 0
+
+    def restart(self) -> None:
+        """Start the operator anew: it remembers nothing."""
+        self.gate = Gate(self.world.store, self._limits, self._mark_later, lambda: self.now)
+        self.world.gate = self.gate
 
     def _mark_later(self, ref: Ref, seconds: float) -> None:
         self.later[ref.name] = seconds

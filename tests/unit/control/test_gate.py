@@ -189,6 +189,28 @@ def test_a_failed_rollout_stops_the_others_of_its_target() -> None:
     assert cluster.writes == ["a"]
 
 
+@pytest.mark.parametrize("first", ["a", "b"])
+def test_a_restart_knows_what_had_failed(first: str) -> None:
+    """Whoever is looked at first; the pods that crash are read only when it is the turn of their gateway."""
+    cluster = three(Limits())
+    cluster.reconcile("a")
+    cluster.crash("a")
+    cluster.reconcile("a")
+    assert cluster.reason("b") is Reason.ROLLOUT_STOPPED
+    cluster.restart()
+    cluster.reconcile(first)
+    assert [cluster.reason(name) for name in "bca"] == [
+        Reason.ROLLOUT_STOPPED,
+        Reason.ROLLOUT_STOPPED,
+        Reason.ROLLOUT_FAILED,
+    ]
+    assert cluster.writes == ["a"]
+    cluster.finish("a")
+    cluster.reconcile("a")
+    cluster.drain()
+    assert cluster.writes == ["a", "b", "c"]
+
+
 def test_a_failed_rollout_of_another_target_stops_nobody() -> None:
     cluster = three(Limits(cluster=1))
     cluster.add("d", 9, target="other")
