@@ -219,7 +219,7 @@ class _Search:
 
     async def _look(self, *, everywhere: bool) -> CanaryResult | None:
         """Return the verdict, or None while nothing is to be seen."""
-        if self._project is None:
+        if self._project is None or everywhere:  # one that is deleted and made anew has another id
             self._project = await self._reader.project(self._name)
         project = self._project
         if project is not None:

@@ -24,7 +24,7 @@ from gateway_telemetry.langsmith.failure import Failed
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 Stage = Literal["dns", "tcp", "tls", "http"]
 TRAIL = "gateway_telemetry.trail"
-_DNS_TIMEOUT = 5.0
+_DNS_TIMEOUT = 4.0
 # The name does not exist, or has no address: an answer of DNS. All else says that DNS did not answer.
 _NO_SUCH_NAME = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
 

@@ -24,7 +24,8 @@ MAX_BODY = 1 << 20
 """Bytes of an answer's body that are read at most."""
 TIMEOUT = 15.0
 """Seconds that a request may take from DNS to the last byte."""
-_CONNECT_TIMEOUT = 5.0
+_CONNECT_SHARE = 0.3
+"""Share of the time for each of connecting and the TLS handshake: they end, and clean up, by themselves."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ class Transport:
             transport=inner if proxy else Pinned(inner, resolver, allow_loopback),
             trust_env=False,  # proxies were read above; nothing else of the environment counts
             follow_redirects=False,
-            timeout=httpx.Timeout(timeout, connect=min(_CONNECT_TIMEOUT, timeout)),
+            timeout=httpx.Timeout(timeout, connect=timeout * _CONNECT_SHARE),
             headers={"user-agent": f"gateway-telemetry/{__version__}", "accept-encoding": "identity"},
         )
 
