@@ -45,14 +45,13 @@ def chosen(orders: list[Order]) -> list[Order]:
 
 
 def orders() -> list[Order]:
-    """Return each order of all parts, but for those in which the record is lost."""
+    """Return each order of all parts, but for those in which the record is lost while the operator looks on."""
     return [item for item in permutations(PARTS) if not _lost_in_between(item)]
 
 
 def beginnings() -> list[Order]:
-    """Return each order of some of the parts, but for those in which the record is lost."""
-    found = [item for count in range(1, len(PARTS)) for item in permutations(PARTS, count)]
-    return [item for item in found if not {"copy", "gateway"} <= {*item} or "deployment" in item]
+    """Return each order of some of the parts."""
+    return [item for count in range(1, len(PARTS)) for item in permutations(PARTS, count)]
 
 
 def _lost_in_between(order: Order) -> bool:
@@ -69,6 +68,7 @@ LOST: list[Order] = [
     ("source", "copy", "gateway"),
 ]
 """The record is gone when the gateway is let go, and the Deployment is still there with all that was written."""
+LOST_IN_BETWEEN: Order = ("source", "copy", "gateway", "target", "deployment")
 
 
 @dataclass(frozen=True)
@@ -200,12 +200,25 @@ def operator(cluster: ClusterAccess, namespace: str, tmp_path: Path) -> Iterator
 
 def test_one_after_the_other(operator: OperatorProcess, kube: Kube, namespace: str) -> None:
     """The operator has done what there is to do before the next thing is deleted."""
-    sets = make_sets(namespace, chosen(orders()))
+    step_by_step(operator, kube, make_sets(namespace, chosen(orders())))
+
+
+def step_by_step(operator: OperatorProcess, kube: Kube, sets: list[Set]) -> None:
     created(kube, sets)
     for step in range(len(PARTS)):
         for one in sets:
             one.delete(kube, one.order[step])
         settled(kube, sets, operator, step + 1)
+
+
+@pytest.mark.xfail(
+    strict=True,
+    raises=NotInTime,
+    reason="the finalizer is taken off as soon as the record is lost, although the settings still stand in the "
+    "Deployment; so a later deletion is not noticed in time to take them away",
+)
+def test_the_record_is_lost_while_the_operator_looks_on(operator: OperatorProcess, kube: Kube, namespace: str) -> None:
+    step_by_step(operator, kube, [Set(namespace, "gw", LOST_IN_BETWEEN, "Background")])
 
 
 def test_all_at_once(operator: OperatorProcess, kube: Kube, namespace: str) -> None:
@@ -231,11 +244,8 @@ def away(operator: OperatorProcess, kube: Kube, sets: list[Set]) -> None:
     settled(kube, sets, operator)
 
 
-@pytest.mark.parametrize("order", LOST, ids=" > ".join)
-def test_our_own_secret_is_gone_when_the_gateway_goes(
-    operator: OperatorProcess, kube: Kube, namespace: str, order: Order
-) -> None:
-    away(operator, kube, [Set(namespace, "gw", order, "Background")])
+def test_our_own_secret_is_gone_when_the_gateway_goes(operator: OperatorProcess, kube: Kube, namespace: str) -> None:
+    away(operator, kube, make_sets(namespace, LOST))
 
 
 NAMESPACE_ORDERS: list[Order] = [(), *((part,) for part in PARTS), ("target", "source"), ("copy", "deployment")]
