@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import objects
-from tests.support.cluster import ClusterAccess, service_account_kubeconfig
+from tests.support.cluster import ClusterAccess, install_crds, service_account_kubeconfig
 from tests.support.kube import Kube, condition, same
 from tests.support.objects import Object
 from tests.support.operator import OperatorProcess
@@ -355,6 +355,34 @@ def test_the_api_server_goes_away_and_comes_back(private_cluster: ClusterAccess,
             90,
         )
         assert process.ready()
+
+
+def test_crds_that_go_end_the_process_with_a_message_and_the_next_waits_for_them(
+    private_cluster: ClusterAccess, tmp_path: Path
+) -> None:
+    with Kube(private_cluster) as kube, OperatorProcess(private_cluster.kubeconfig, tmp_path) as process:
+        kube.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}})
+        for item in good("shop"):
+            kube.apply(item)
+        kube.wait_condition("gatewaytelemetry", "shop", "gateway", "Ready", timeout=40)
+        first = process.process
+        assert first is not None
+        for name in ("gatewaytelemetries", "langsmithtargets"):
+            kube.delete("crd", None, f"{name}.gatewaytelemetry.dev")
+        kube.wait("the process ends", lambda: first.poll() is not None, 60)
+        assert first.returncode == 1
+        assert "gateway-telemetry operator: the watches ended: 404 page not found; start it again" in process.log()
+        assert "Traceback" not in process.log()
+        assert "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT" not in env_names(kube.get("deployment", "shop", "gateway"))
+
+        process.log_file.unlink()
+        waiting = OperatorProcess(private_cluster.kubeconfig, tmp_path, ready=False)
+        with waiting:
+            kube.wait("it waits", lambda: "cannot start yet: the CustomResourceDefinitions" in waiting.log(), 30)
+            install_crds(kube)
+            for item in good("shop"):
+                kube.apply(item)
+            kube.wait_condition("gatewaytelemetry", "shop", "gateway", "Ready", timeout=40)
 
 
 def test_consent_by_labels_of_the_namespace(private_cluster: ClusterAccess, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import click
 from gateway_telemetry.cluster.errors import ConfigError
 from gateway_telemetry.control import logs
 from gateway_telemetry.control.gate import Limits
-from gateway_telemetry.control.operator import run
+from gateway_telemetry.control.operator import WatchesEnded, run
 from gateway_telemetry.control.settings import Address, Settings
 from gateway_telemetry.endpoint import HostPolicy
 from gateway_telemetry.plan.options import Options
@@ -118,6 +118,6 @@ def operator(
     )
     try:
         asyncio.run(run(settings))
-    except (ConfigError, OSError) as error:
+    except (ConfigError, OSError, WatchesEnded) as error:
         click.echo(f"gateway-telemetry operator: {error}", err=True)
         sys.exit(1)

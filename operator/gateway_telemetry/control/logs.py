@@ -24,6 +24,13 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(entry, ensure_ascii=False)
 
 
+def without_kopf_traces(record: logging.LogRecord) -> bool:
+    """Take the traceback off what kopf logs; its message says which watch met what, and nobody can mend kopf's code."""
+    if record.name.split(".")[0] == "kopf" or (record.name == "asyncio" and "/kopf/" in record.getMessage()):
+        record.exc_info = None
+    return True
+
+
 def configure(level: str, form: str) -> None:
     """Send all logs to standard error.
 
@@ -39,5 +46,6 @@ def configure(level: str, form: str) -> None:
     root.handlers = [handler]
     root.setLevel(level.upper())
     if level != "debug":
+        handler.addFilter(without_kopf_traces)
         for name in ("kopf", "asyncio"):
             logging.getLogger(name).setLevel(max(root.level, logging.WARNING))

@@ -38,6 +38,10 @@ DRAIN_SECONDS = 8.0
 """How long a stop waits for runs that have begun, so that none ends between a write and its release."""
 
 
+class WatchesEnded(Exception):
+    """A watch met what it cannot go on after, such as a kind or a right that is gone; a new start waits for it."""
+
+
 class Operator:
     """One process of the operator."""
 
@@ -60,6 +64,7 @@ class Operator:
 
         Raises:
             OSError: an address of health or metrics cannot be listened on.
+            WatchesEnded: the watches ended by themselves.
         """
         settings = self._settings
         async with (
@@ -88,13 +93,16 @@ class Operator:
                     ]
                     background.append(tasks.create_task(self._resync(client, reconciler), name="resync"))
                     try:
-                        await self._watch(stop)
+                        failure = await self._watch(stop)
                     finally:
                         for task in background:
                             task.cancel()
+                if failure is not None:
+                    # By now other tasks may have gone down with the watches: only a new process is whole again.
+                    raise WatchesEnded(f"the watches ended: {failure}; start it again")
 
-    async def _watch(self, stop: asyncio.Event) -> None:
-        """Watch until stopped, then finish what has begun."""
+    async def _watch(self, stop: asyncio.Event) -> Exception | None:
+        """Watch until stopped, then finish what has begun; return what ended the watches if it was not that."""
         namespaces = self._settings.namespaces
         watching = asyncio.create_task(
             kopf.operator(
@@ -117,8 +125,12 @@ class Operator:
         await self._queue.drain(DRAIN_SECONDS)
         for task in (watching, started, stopped):
             task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await watching
+        await asyncio.wait({watching})
+        error = None if watching.cancelled() else watching.exception()
+        if error is not None and not isinstance(error, Exception):
+            raise error
+        logger.debug("the watches ended", exc_info=error)
+        return error
 
     async def _first_list(self, client: Client, stop: asyncio.Event) -> bool:
         """List until it succeeds; return False if stopped before that."""
@@ -240,6 +252,7 @@ async def run(settings: Settings) -> None:
     Raises:
         ConfigError: there is no usable kubeconfig or service account.
         OSError: an address of health or metrics cannot be listened on.
+        WatchesEnded: the watches ended by themselves.
     """
     stop = asyncio.Event()
     stop_on_signals(stop)

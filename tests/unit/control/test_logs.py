@@ -87,3 +87,26 @@ def test_configuring_twice_does_not_double_the_lines(capsys: pytest.CaptureFixtu
     configure("info", "json")
     logging.getLogger("x").info("once")
     assert len(lines(capsys)) == 1
+
+
+@pytest.mark.parametrize(
+    ("level", "logger", "message", "traced"),
+    [
+        ("info", "kopf._core.reactor.orchestration", "Watcher has failed: 404 page not found", False),
+        ("debug", "kopf._core.reactor.orchestration", "Watcher has failed: 404 page not found", True),
+        ("info", "asyncio", "Task exception was never retrieved: coro=<guard() at x/kopf/_cogs/aiokits>", False),
+        ("info", "asyncio", "Task exception was never retrieved: coro=<resync() at gateway_telemetry/x>", True),
+        ("info", "gateway_telemetry.control.queue", "GatewayTelemetry a/b: KeyError", True),
+    ],
+)
+def test_what_ends_a_watch_of_kopf_is_told_in_one_line(
+    capsys: pytest.CaptureFixture[str], level: str, logger: str, message: str, traced: bool
+) -> None:
+    configure(level, "json")
+    try:
+        raise ValueError("404")
+    except ValueError:
+        logging.getLogger(logger).exception(message)
+    (line,) = lines(capsys)
+    assert line["msg"] == message
+    assert ("error" in line) is traced
