@@ -105,9 +105,31 @@ class _Template(_Shape):
     spec: _Pod
 
 
+class _SelectorRequirement(_Shape):
+    key: str
+    operator: str
+    values: list[str] | None = None
+
+
+class _Selector(_Shape):
+    match_labels: Strings | None = None
+    match_expressions: list[_SelectorRequirement] | None = None
+
+
+class _RollingUpdate(_Shape):
+    partition: int | None = None
+
+
+class _UpdateStrategy(_Shape):
+    type: str | None = None
+    rolling_update: _RollingUpdate | None = None
+
+
 class _WorkloadSpec(_Shape):
     replicas: int | None = None
     paused: bool | None = None
+    selector: _Selector | None = None
+    update_strategy: _UpdateStrategy | None = None
     template: _Template
 
 
@@ -122,6 +144,12 @@ class _WorkloadStatus(_Shape):
     replicas: int | None = None
     updated_replicas: int | None = None
     available_replicas: int | None = None
+    current_revision: str | None = None
+    update_revision: str | None = None
+    desired_number_scheduled: int | None = None
+    current_number_scheduled: int | None = None
+    updated_number_scheduled: int | None = None
+    number_available: int | None = None
     conditions: list[_RolloutCondition] | None = None
 
 

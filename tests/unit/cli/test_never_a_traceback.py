@@ -29,6 +29,15 @@ def whole() -> list[Object]:
     deployment = objects.deployment(NS, envFrom=[{"prefix": "X_", "configMapRef": {"name": "langsmith-ca"}}])
     deployment["metadata"].update(generation=2, uid="u", annotations={"a": "b"})
     deployment["status"] = {"observedGeneration": 2, "replicas": 1, "conditions": [{"type": "Progressing"}]}
+    stateful = {**objects.deployment(NS, "stateful"), "kind": "StatefulSet"}
+    stateful["spec"]["updateStrategy"] = {"type": "RollingUpdate", "rollingUpdate": {"partition": 1}}
+    stateful["status"] = {"observedGeneration": 1, "replicas": 1, "currentRevision": "a", "updateRevision": "b"}
+    daemon = {**objects.deployment(NS, "daemon", envFrom=[{"secretRef": {"name": "traces"}}]), "kind": "DaemonSet"}
+    daemon["status"] = {"observedGeneration": 1, "desiredNumberScheduled": 1, "numberAvailable": 1}
+    in_stateful, in_daemon = (objects.gateway(NS, name, app=name) for name in ("stateful", "daemon"))
+    in_stateful["spec"]["install"]["inject"]["workloads"]["kind"] = "StatefulSet"
+    workloads = {"kind": "DaemonSet", "selector": {"matchLabels": {"app": "daemon"}}}
+    in_daemon["spec"]["install"] = {"reference": {"secretName": "traces", "workloads": workloads}}
     found = [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NS, "labels": {"a": "b"}}},
         objects.secret(NS, key=f"lsv2_sk_{MARK}"),
@@ -40,6 +49,10 @@ def whole() -> list[Object]:
         ),
         objects.gateway(NS, resourceAttributes={"team": "payments"}),
         deployment,
+        stateful,
+        daemon,
+        in_stateful,
+        in_daemon,
     ]
     ran = render_objects(found, "--show-secrets", "--allow-host", "*")
     assert ran.code == 0, ran.err
@@ -92,7 +105,7 @@ def test_any_value_in_any_place(changes: list[tuple[tuple[Any, ...], Any]], remo
     check(changed(WHOLE, changes, removes=removes))
 
 
-(OWN,) = [index for index, obj in enumerate(WHOLE) if "record.json" in obj.get("data", {})]
+OWN, *_ = [index for index, obj in enumerate(WHOLE) if "record.json" in obj.get("data", {})]
 RECORD = json.loads(base64.b64decode(WHOLE[OWN]["data"]["record.json"]))
 
 
