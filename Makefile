@@ -3,6 +3,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 PY := .venv/bin/python
 STAMP := .venv/.stamp
+# Each worker of the cluster tier has a control plane of its own (about 1 GB); the tests wait more than they compute.
+WORKERS ?= 3
 RUN_TIER = @began=$$(date +%s); $(PY) -m pytest $(2); code=$$?; echo "tier $(1): $$(( $$(date +%s) - began )) s"; exit $$code
 
 .DEFAULT_GOAL := help
@@ -29,7 +31,7 @@ test-unit: setup ## Pure layers, the stand-in, files
 
 test-cluster: setup ## Against a real kube-apiserver with kwok nodes
 	@$(PY) hack/tools.py > /dev/null
-	$(call RUN_TIER,cluster,tests/cluster)
+	$(call RUN_TIER,cluster,-n $(WORKERS) --dist loadfile tests/cluster)
 
 test-node: setup ## Against a real node
 	@if [ -d tests/node ]; then $(PY) -m pytest tests/node; else echo "tier node: no tests in this version"; fi
@@ -39,7 +41,7 @@ test-full: setup ## Long matrices whole
 
 test-kind: setup ## The cluster suite against the current context; name it: make test-kind CONTEXT=kind-x
 	@test -n "$(CONTEXT)" || { echo "name the context: make test-kind CONTEXT=kind-gateway-telemetry"; exit 2; }
-	GATEWAY_TELEMETRY_TEST_CONTEXT=$(CONTEXT) $(PY) -m pytest tests/cluster
+	GATEWAY_TELEMETRY_TEST_CONTEXT=$(CONTEXT) $(PY) -m pytest -n 0 tests/cluster
 
 check: setup ## Format, lint, types, architecture, generated files
 	$(PY) -m ruff format --check .

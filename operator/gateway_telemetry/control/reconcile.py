@@ -193,7 +193,8 @@ class Reconciler:
         reference = plan.reference if plan.reference is not None and plan.reference.due else None
         records = self._store.records_of_owner(view.key)
         restores = view.spec is not None and view.spec.deletion_policy == "Restore"
-        remain = len(records) > len(plan.restore) or bool(due) or reference is not None
+        lost = any(True for _ in self._forgotten(view))
+        remain = len(records) > len(plan.restore) or bool(due) or reference is not None or lost
         if (due or reference is not None) and restores:
             await self._writer.finalizer(view, wanted=True)
         failures: dict[WorkloadKey, Refused] = {}

@@ -35,8 +35,9 @@ class Gate(Protocol):
 
 
 def requested(view: Custom[Any]) -> str | None:
-    """Return the value of the annotation that asks for a new look, if there is one."""
-    return view.annotations.get(meta.REQUESTED_AT_ANNOTATION) or view.annotations.get(meta.RECONCILE_NOW_ANNOTATION)
+    """Return the value of the annotation that asks for a new look, if there is one; of both, joined by a comma."""
+    names = (meta.REQUESTED_AT_ANNOTATION, meta.RECONCILE_NOW_ANNOTATION)
+    return ",".join(value for name in names if (value := view.annotations.get(name))) or None
 
 
 def asked(view: Custom[Any]) -> bool:

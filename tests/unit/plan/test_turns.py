@@ -155,7 +155,8 @@ def test_a_rollback_asks_nobody() -> None:
         ({"requestedAt": "2"}, "1", True),
         ({"reconcile-now": "1"}, None, True),
         ({"reconcile-now": "1"}, "1", False),
-        ({"requestedAt": "1", "reconcile-now": "2"}, "1", False),
+        ({"requestedAt": "1", "reconcile-now": "2"}, "1", True),
+        ({"requestedAt": "1", "reconcile-now": "2"}, "1,2", False),
     ],
 )
 def test_a_request_is_open_until_the_status_answers_it(
