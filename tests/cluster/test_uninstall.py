@@ -119,6 +119,25 @@ def test_an_operator_that_still_leads_is_told_and_nothing_is_touched(
     helm("uninstall", RELEASE, "-n", installed.home, "--no-hooks")
 
 
+def test_an_operator_that_nobody_stopped_is_noticed(
+    cluster: ClusterAccess, kube: Kube, namespace: str, tmp_path: Path
+) -> None:
+    """Without a Lease nothing tells whether one still runs, but what it writes does."""
+    command = [str(PROGRAM), "uninstall", "--kubeconfig", str(cluster.kubeconfig), "--watch-namespace", namespace]
+    with OperatorProcess(cluster.kubeconfig, tmp_path, f"--watch-namespace={namespace}"):
+        applied(kube, namespace, "litellm")
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        assert done.returncode == 1
+        assert (
+            f"Secret {namespace}/gateway-telemetry-deployment-litellm: an operator has written it again: stop the"
+            in done.stderr
+        )
+        assert "nothing of the operator's is left" not in done.stdout
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[-1] == "nothing of the operator's is left"
+
+
 def test_what_cannot_be_taken_back_is_named(release: tuple[Installed, Helm, str], kube: Kube, tmp_path: Path) -> None:
     installed, helm, watched = release
     with installed.operator(tmp_path):

@@ -9,15 +9,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
 
 from gateway_telemetry.cluster.client import Client
 from gateway_telemetry.cluster.config import load
 from gateway_telemetry.cluster.errors import ApiError
 from gateway_telemetry.cluster.lease import Elector
-from gateway_telemetry.cluster.paths import DEPLOYMENTS, GATEWAY_TELEMETRIES, LANGSMITH_TARGETS
-from gateway_telemetry.control.feed import WATCHED, Feed
+from gateway_telemetry.cluster.paths import DEPLOYMENTS, GATEWAY_TELEMETRIES, LANGSMITH_TARGETS, SECRETS
+from gateway_telemetry.control.feed import WATCHED, Feed, Watched
 from gateway_telemetry.control.reconcile import now_text
 from gateway_telemetry.control.settings import Settings
 from gateway_telemetry.control.writes import Writer
@@ -29,6 +29,8 @@ from gateway_telemetry.plan.views import Key
 logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 2.0
+SETTLE_SECONDS = 5.0
+"""How long to look whether an operator writes again, where no Lease tells that it has stopped."""
 Say = Callable[[str], None]
 
 
@@ -73,19 +75,42 @@ async def _scale_down(client: Client, deployment: tuple[str, str], say: Say) -> 
 async def _take_back(client: Client, settings: Settings, deadline: float, say: Say) -> list[str]:
     while True:
         left = await _round(client, settings, say)
-        if not left or time.monotonic() + RETRY_SECONDS > deadline:
+        if not left:
+            return [] if settings.lease is not None else await _written_again(client, settings)
+        if time.monotonic() + RETRY_SECONDS > deadline:
             return left
         await asyncio.sleep(RETRY_SECONDS)
+
+
+async def _written_again(client: Client, settings: Settings) -> list[str]:
+    """Return what an operator that was not stopped has written meanwhile."""
+    deadline = time.monotonic() + SETTLE_SECONDS
+    while True:
+        store = Store()
+        secrets = (item for item in WATCHED if item.resource == SECRETS)
+        await _list(client, settings, Feed(store, lambda _: None), secrets)
+        records = [item for item in store.records.values() if not item.orphan]
+        if records or time.monotonic() > deadline:
+            return [
+                f"Secret {item.namespace}/{item.name}: an operator has written it again: stop the operator, or name it "
+                "with --deployment and --lease-namespace, and try again"
+                for item in records
+            ]
+        await asyncio.sleep(SETTLE_SECONDS / 5)
+
+
+async def _list(client: Client, settings: Settings, feed: Feed, watched: Iterable[Watched]) -> None:
+    for item in watched:
+        for namespace in settings.namespaces or (None,):
+            listing = await client.list(item.resource, namespace, item.labels)
+            feed.replace(item.resource, namespace, listing.items, listing.resource_version)
 
 
 async def _round(client: Client, settings: Settings, say: Say) -> list[str]:
     """Try everything once; return what is left."""
     store = Store()
     feed = Feed(store, lambda _: None)
-    for item in WATCHED:
-        for namespace in settings.namespaces or (None,):
-            listing = await client.list(item.resource, namespace, item.labels)
-            feed.replace(item.resource, namespace, listing.items, listing.resource_version)
+    await _list(client, settings, feed, WATCHED)
     writer = Writer(client, store, feed)
     left = []
     kept: set[Key] = set()
