@@ -12,6 +12,7 @@ from gateway_telemetry.langsmith.destination import Destination
 from gateway_telemetry.langsmith.evidence import EvidenceReader, Report, Trace, failed_read, without_read
 from gateway_telemetry.langsmith.failure import Failed
 from gateway_telemetry.langsmith.probe import ProbeResult, Server, probe
+from gateway_telemetry.langsmith.steady import Steady
 from gateway_telemetry.langsmith.transport import Transport
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "ProbeResult",
     "Report",
     "Server",
+    "Steady",
     "Trace",
     "Transport",
     "canary",

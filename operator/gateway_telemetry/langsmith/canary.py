@@ -237,6 +237,9 @@ class _Search:
         found = await self._reader.runs(project_ids, ids=[self._sent.run_id], since=self._since)
         if not found and by_nonce:
             found = await self._reader.runs(project_ids, metadata=(NONCE, self._sent.nonce), since=self._since)
+        if not found and by_nonce:  # the two read APIs can have stores of their own
+            self._reader.swap()
+            found = await self._reader.runs(project_ids, ids=[self._sent.run_id], since=self._since)
         return next((run for run in found if run.metadata.get(NONCE) == self._sent.nonce), None)
 
     async def _elsewhere(self) -> CanaryResult | None:

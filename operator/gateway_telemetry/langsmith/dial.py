@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import re
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 Stage = Literal["dns", "tcp", "tls", "http"]
 TRAIL = "gateway_telemetry.trail"
 _DNS_TIMEOUT = 4.0
+_HOST = re.compile(r"[A-Za-z0-9_.:-]+")
 # The name does not exist, or has no address: an answer of DNS. All else says that DNS did not answer.
 _NO_SUCH_NAME = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
 
@@ -79,15 +81,25 @@ async def system_resolver(host: str, port: int) -> Sequence[str]:
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
-def proxy_of(scheme: str, host: str, port: int) -> str | None:
-    """Return the proxy that the environment names for a host: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY."""
+def proxy_of(scheme: str, host: str, port: int) -> httpx.Proxy | None:
+    """Return the proxy that the environment names for a host: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY.
+
+    Raises:
+        Failed: it names one that cannot be used; says nothing of its password.
+    """
     proxies = getproxies_environment()
     if _excepted(host, proxies.get("no", "")) or proxy_bypass(f"{host}:{port}"):
         return None
     found = proxies.get(scheme) or proxies.get("all")
     if found is None:
         return None
-    return found if "://" in found else f"http://{found}"
+    try:
+        proxy = httpx.Proxy(found if "://" in found else f"http://{found}")
+    except (ValueError, httpx.InvalidURL):
+        proxy = None
+    if proxy is None or proxy.url.scheme not in ("http", "https") or not _HOST.fullmatch(proxy.url.host):
+        raise Failed(Reason.PROXY_UNREACHABLE, f"The operator's {scheme.upper()}_PROXY is no URL of an HTTP proxy")
+    return proxy
 
 
 def _excepted(host: str, no_proxy: str) -> bool:

@@ -145,8 +145,11 @@ class EvidenceReader:
             pass  # whoever is left out is unread
         except Failed as failure:
             state.failure = failure
+            if failure.reason is Reason.API_NOT_FOUND:
+                self._projects.pop(project, None)
             if failure.retry_after is not None:
                 self._budget.pause(failure.retry_after)
+        self._asked = {key: turn for key, turn in self._asked.items() if key[0] != project or key[1] in state.wanted}
         return Report(
             state.seen,
             state.elsewhere,

@@ -21,6 +21,7 @@ class Failed(Exception):
     def __init__(self, reason: Reason, what: str = "", *, retry_after: float | None = None) -> None:
         entry = BY_REASON[reason]
         self.reason = reason
+        self.what = what
         self.message = bounded(" ".join(part for part in (_sentence(what or entry.meaning), entry.action) if part))
         self.retry_after = retry_after
         super().__init__(f"{reason}: {self.message}")

@@ -60,6 +60,10 @@ class Reader:
             self._order = [2, 1]
         self.requests = 0
 
+    def swap(self) -> None:
+        """Ask the other version of the runs query first from now on."""
+        self._order.reverse()
+
     async def project(self, name: str) -> Project | None:
         """Return the project of that name; None while LangSmith has none: the first trace makes it.
 

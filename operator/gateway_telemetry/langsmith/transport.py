@@ -9,7 +9,6 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 
@@ -83,11 +82,15 @@ class Transport:
         self._timeout = timeout
         endpoints = destination.endpoints
         verify = tls.context(destination.ca_pem)
-        proxy = proxy_of("http" if endpoints.plaintext else "https", endpoints.host, endpoints.port)
-        self._proxy = proxy
-        inner = httpx.AsyncHTTPTransport(verify=verify, trust_env=False, proxy=proxy)
+        self._proxy: httpx.Proxy | None = None
+        self._unusable: Failed | None = None
+        try:
+            self._proxy = proxy_of("http" if endpoints.plaintext else "https", endpoints.host, endpoints.port)
+        except Failed as failure:
+            self._unusable = failure
+        inner = httpx.AsyncHTTPTransport(verify=verify, trust_env=False, proxy=self._proxy)
         self._client = httpx.AsyncClient(
-            transport=inner if proxy else Pinned(inner, resolver, allow_loopback),
+            transport=inner if self._proxy else Pinned(inner, resolver, allow_loopback),
             trust_env=False,  # proxies were read above; nothing else of the environment counts
             follow_redirects=False,
             timeout=httpx.Timeout(timeout, connect=timeout * _CONNECT_SHARE),
@@ -109,8 +112,8 @@ class Transport:
         """Host and port of the proxy in use, without its password; None without one."""
         if self._proxy is None:
             return None
-        parts = urlsplit(self._proxy)
-        return f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
+        url = self._proxy.url
+        return f"{url.host}:{url.port}" if url.port else url.host
 
     async def request(
         self,
@@ -127,6 +130,8 @@ class Transport:
         Raises:
             Failed: no answer came; the reason says how far it got.
         """
+        if self._unusable is not None:
+            raise Failed(self._unusable.reason, self._unusable.what)
         trail = Trail()
         failure: Failed | None = None
         found: BaseException | None = None

@@ -200,7 +200,9 @@ async def test_a_failure_halfway_keeps_what_was_seen(langsmith: StandIn) -> None
     assert (report.absent, report.unread) == (frozenset(), frozenset({"gateway-2"}))
 
 
-async def test_a_project_that_was_made_anew_is_found(langsmith: StandIn) -> None:
+@pytest.mark.parametrize("have", [(True, True), (True, False), (False, True)], ids=["both", "v1", "v2"])
+async def test_a_project_that_was_made_anew_is_found(langsmith: StandIn, have: tuple[bool, bool]) -> None:
+    langsmith.features.runs_v1, langsmith.features.runs_v2 = have
     export(langsmith, "gateway-1")
     async with Transport(destination(langsmith.url), allow_loopback=True) as transport:
         reader = EvidenceReader(transport, READ_KEY, Budget(burst=100))

@@ -292,3 +292,20 @@ async def test_a_proxy_that_hangs_says_nothing_about_langsmith(monkeypatch: pyte
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
         result = await probed(destination(f"https://{NAME}"), timeout=0.5)
     assert short(result.findings[0]) == ("Reachable", "Unknown", "ProxyUnreachable")
+
+
+@pytest.mark.parametrize(
+    "value", ["socks5://127.0.0.1:1080", "http://user:hidden@", "http://[", "ftp://x", "http://x:port"]
+)
+async def test_a_proxy_setting_that_means_nothing(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", value)
+    result = await probed(destination(f"https://{NAME}"))
+    assert short(result.findings[0]) == ("Reachable", "Unknown", "ProxyUnreachable")
+    assert result.findings[0].message.startswith("The operator's HTTPS_PROXY is no URL of an HTTP proxy. ")
+
+
+async def test_an_ipv6_address() -> None:
+    with stand_in(host="::1") as langsmith:
+        result = await probed(destination(langsmith.url))
+        canary = await sent(destination(langsmith.url))
+    assert [item.status for item in (*result.findings, canary.finding)] == ["True", "True", "True"]
