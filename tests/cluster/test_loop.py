@@ -120,6 +120,11 @@ def test_deletion_puts_the_deployment_back(operator: OperatorProcess, kube: Kube
     assert _without_revision(after["metadata"]["annotations"]) == _without_revision(before["metadata"]["annotations"])
     assert {entry["manager"] for entry in after["metadata"]["managedFields"]} == {"test", "kube-controller-manager"}
     assert kube.get("secret", namespace, COPY) is None
+    told = [line.partition("writes: ")[2] for line in operator.log().splitlines() if "control.writes: " in line]
+    assert told == [
+        f"GatewayTelemetry {namespace}/gateway: wrote settings to Deployment gateway",
+        f"GatewayTelemetry {namespace}/gateway: restored Deployment gateway",
+    ]
 
 
 def _observed(deployment: Object | None) -> Object:

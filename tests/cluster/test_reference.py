@@ -240,6 +240,10 @@ def test_deletion_takes_the_secret_and_never_touches_the_template(operator: Watc
     assert kube.get("secret", shop, "traces") is None
     assert kube.get("configmap", shop, "traces-ca") is None
     assert spec(kube, shop) == before
+    log = operator.process.log()
+    assert f"GatewayTelemetry {shop}/gateway: wrote Secret traces\n" in log
+    assert f"Deployment {shop}/gateway: restarted its pods, which had an older Secret\n" in log
+    assert f"GatewayTelemetry {shop}/gateway: deleted Secret traces\n" in log
 
 
 def test_orphan_leaves_the_secret_also_when_the_operator_was_away(operator: Watching, kube: Kube, shop: str) -> None:

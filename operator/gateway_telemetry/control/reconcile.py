@@ -208,6 +208,7 @@ class Reconciler:
         if reference is not None:
             try:
                 await self._writer.reference(view, reference, self._now())
+                logger.info("GatewayTelemetry %s/%s: wrote Secret %s", *view.key, reference.name)
             except Refused as refused:
                 failures[REFERENCE] = refused
         for write in due:
@@ -234,7 +235,6 @@ class Reconciler:
             try:
                 await self._writer.restore(record)
                 self._gate.gone([_workload_of(record)])
-                logger.info("restored %s %s/%s", record.workload[0], record.namespace, record.workload[1])
             except Refused as refused:
                 failures[_workload_of(record)] = refused
         view = self._store.gateways.get(key)

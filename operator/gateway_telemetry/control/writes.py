@@ -119,6 +119,8 @@ class Writer:
                         raise Refused(Reason.WRITE_FAILED, _not_there(workload))
         except ApiError as error:
             raise refusal(error) from None
+        done = "wrote settings to" if write.template_stale else "wrote the Secret of"
+        logger.info("GatewayTelemetry %s/%s: %s %s %s", *view.key, done, workload.kind, workload.name)
 
     async def _secret(self, view: Gateway, write: Write) -> None:
         wanted = secret_object(view, write)
@@ -212,6 +214,7 @@ class Writer:
                     raise Refused(Reason.WRITE_FAILED, _not_there(workload))
         except ApiError as error:
             raise refusal(error) from None
+        logger.info("%s %s/%s: restarted its pods, which had an older Secret", *workload.key)
 
     async def restore(self, record: Record) -> None:
         """Take away what a record remembers, then the record.
@@ -235,6 +238,7 @@ class Writer:
         except ApiError as error:
             raise refusal(error) from None
         self._feed.removed(SECRETS.kind, record.namespace, record.name)
+        logger.info("GatewayTelemetry %s/%s: restored %s %s", *record.owner, kind, name)
 
     async def _drop_reference(self, record: Record) -> None:
         """Delete the Secret that a chart refers to: running pods keep what they read, new ones start without it."""
@@ -245,6 +249,7 @@ class Writer:
         except ApiError as error:
             raise refusal(error) from None
         self._feed.removed(SECRETS.kind, record.namespace, record.name)
+        logger.info("GatewayTelemetry %s/%s: deleted Secret %s", *record.owner, record.name)
 
     async def _clear(self, resource: Resource, record: Record, live: dict[str, Any]) -> None:
         view = project_workload({**live, "kind": resource.kind})
