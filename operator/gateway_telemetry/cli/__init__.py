@@ -15,7 +15,7 @@ from gateway_telemetry import __version__
 _COMMANDS = {
     "operator": "Run the operator in the foreground.",
     "uninstall": "Stop the operator and put every gateway back as it was.",
-    "check": "Send a trace to LangSmith and read it back, with no cluster.",
+    "check": "Send a trace to LangSmith and read it back.",
     "render": "Show what the operator would make of files, with no cluster.",
 }
 

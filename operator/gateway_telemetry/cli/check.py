@@ -1,6 +1,7 @@
 """``gateway-telemetry check``: do traces arrive in LangSmith, and if not, at which step do they stop?
 
-Needs no cluster. Loopback is allowed: a person who names URL and key runs it, often behind a port-forward.
+Needs no cluster with ``--url``; with an object's name it takes URL, keys and CA from there.
+Loopback is allowed: a person who names what is asked runs it, often behind a port-forward.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import sys
 import uuid
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 from cryptography import x509
@@ -24,6 +25,7 @@ from gateway_telemetry.langsmith import CanaryResult, Destination, ProbeResult, 
 
 DELIVERED, NOT_DELIVERED, CANNOT_TELL = 0, 1, 3
 _EXIT = {"True": DELIVERED, "False": NOT_DELIVERED, "Unknown": CANNOT_TELL}
+_WORDS = {"True": "yes", "False": "NO", "Unknown": "?"}
 _LARGEST_FILE = 1 << 20
 _OPTIONS = (
     (r"set spec\.allowPlaintext: true", "add --allow-plaintext"),
@@ -46,6 +48,7 @@ class Outcome:
     project: str
     probe: ProbeResult | None = None
     canary: CanaryResult | None = None
+    before: tuple[Finding, ...] = ()
     steps: list[str] = field(default_factory=list)
 
     def progress(self, text: str) -> None:
@@ -56,8 +59,10 @@ class Outcome:
     @property
     def findings(self) -> tuple[Finding, ...]:
         """The conditions, as far as they were looked at."""
-        found = () if self.probe is None else self.probe.findings
+        found = self.before if self.probe is None else (*self.before, *self.probe.findings)
         found = found if self.canary is None else (*found, self.canary.finding)
+        if self.before:  # an object was named: its fields are what there is to change
+            return found
         return tuple(replace(item, message=_in_words_of_options(item.message)) for item in found)
 
     @property
@@ -92,16 +97,18 @@ class Outcome:
     epilog="Exit status: 0 if the trace was read back from the project, 1 if not, 2 for wrong usage, 3 if it cannot "
     "be told (no way out of this machine, a rate limit, a key that may not read)."
 )
-@click.option("--url", required=True, help="LangSmith's URL: a SaaS API host or a self-hosted install.")
-@click.option(
-    "--key-from", required=True, metavar="ENV:NAME|FILE:PATH", help="Where the API key is; never the key itself."
-)
+@click.argument("reference", required=False, metavar="[lst/NAME|gt/NAME]")
+@click.option("-n", "--namespace", default="default", show_default=True, help="Namespace of the named object.")
+@click.option("--context", help="Context of the kubeconfig.")
+@click.option("--kubeconfig", help="Path of the kubeconfig.")
+@click.option("--url", help="LangSmith's URL: a SaaS API host or a self-hosted install.")
+@click.option("--key-from", metavar="ENV:NAME|FILE:PATH", help="Where the API key is; never the key itself.")
 @click.option(
     "--read-key-from",
     metavar="ENV:NAME|FILE:PATH",
     help="Another key to read the trace back with; the same if left out.",
 )
-@click.option("--project", default="default", show_default=True, help="Project that the trace is sent to.")
+@click.option("--project", help="Project that the trace is sent to; that of the named object, else 'default'.")
 @click.option("--workspace", metavar="UUID", help="Workspace that is meant (X-Tenant-Id).")
 @click.option("--ca", type=click.Path(path_type=Path), help="PEM file of the CA that issued LangSmith's certificate.")
 @click.option("--base-path", help="Path prefix of the install: its chart value config.basePath.")
@@ -115,10 +122,14 @@ class Outcome:
 )
 @click.option("-o", "--output", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def check(
-    url: str,
-    key_from: str,
+    reference: str | None,
+    namespace: str,
+    context: str | None,
+    kubeconfig: str | None,
+    url: str | None,
+    key_from: str | None,
     read_key_from: str | None,
-    project: str,
+    project: str | None,
     workspace: str | None,
     ca: Path | None,
     base_path: str | None,
@@ -128,13 +139,23 @@ def check(
 ) -> None:
     """Send one marked trace to LangSmith and read it back, step by step.
 
-    The trace is billed like any other. Steps go to standard error, the outcome to standard output.
+    Take URL, keys and CA from a LangSmithTarget (lst/NAME) or the one that a GatewayTelemetry (gt/NAME) sends to, or
+    write --url and --key-from, which needs no cluster. The network is that of this machine. The trace is billed like
+    any other. Steps go to standard error, the outcome to standard output.
     """
+    if reference is not None:
+        if any(item is not None for item in (url, key_from, read_key_from, workspace, ca, base_path)):
+            raise click.UsageError("URL, keys, CA and workspace come from the named object: leave the options out")
+        outcome = asyncio.run(_of_object(reference, namespace, kubeconfig, context, project))
+        asyncio.run(_walk(outcome, patience))
+        _finish(outcome, form)
+    if url is None or key_from is None:
+        raise click.UsageError("name lst/NAME or gt/NAME, or write --url and --key-from")
     key = _key("--key-from", key_from)
     read_key = key if read_key_from is None else _key("--read-key-from", read_key_from)
     try:
         endpoints = self_hosted(url, base_path, allow_plaintext=allow_plaintext)
-        name, notes = clean_project(project)
+        name, notes = clean_project("default" if project is None else project)
     except EndpointProblem as problem:
         raise click.UsageError(f"{problem.reason}: {_in_words_of_options(problem.message)}") from None
     for note in (*endpoints.advice, *notes):
@@ -142,8 +163,37 @@ def check(
     destination = Destination(endpoints, key, read_key, _ca(ca), _workspace(workspace))
     outcome = Outcome(destination, name)
     asyncio.run(_walk(outcome, patience))
+    _finish(outcome, form)
+
+
+def _finish(outcome: Outcome, form: str) -> NoReturn:
     _print(outcome, form)
     sys.exit(_EXIT[outcome.verdict.status])
+
+
+async def _of_object(
+    reference: str, namespace: str, kubeconfig: str | None, context: str | None, project: str | None
+) -> Outcome:
+    """Return an outcome to go on from; ends the program where the object does not lead anywhere."""
+    # Only here: with --url nothing that talks to a cluster is loaded.
+    from gateway_telemetry.cli import check_object
+    from gateway_telemetry.cluster.errors import ClusterError
+
+    if not check_object.REFERENCE.fullmatch(reference):
+        raise click.UsageError("write lst/NAME for a LangSmithTarget or gt/NAME for a GatewayTelemetry")
+    try:
+        found = await check_object.find(reference, namespace, kubeconfig, context)
+        name, _ = clean_project(project or found.project or "default")
+    except (check_object.Unusable, EndpointProblem) as problem:
+        raise click.UsageError(str(problem)) from None
+    except ClusterError as error:
+        click.echo(f"the cluster cannot be asked: {error}", err=True)
+        sys.exit(CANNOT_TELL)
+    if found.destination is None:
+        for item in found.findings:
+            click.echo(f"{_WORDS[item.status]:>4}  {item.type} ({item.reason}): {item.message}")
+        sys.exit(NOT_DELIVERED)
+    return Outcome(found.destination, name, before=found.findings)
 
 
 async def _walk(outcome: Outcome, patience: float) -> None:
@@ -165,9 +215,8 @@ def _print(outcome: Outcome, form: str) -> None:
     if form == "json":
         click.echo(json.dumps(outcome.as_json(), indent=2, ensure_ascii=False))
         return
-    words = {"True": "yes", "False": "NO", "Unknown": "?"}
     for item in outcome.findings:
-        click.echo(f"{words[item.status]:>4}  {item.type} ({item.reason}): {item.message}")
+        click.echo(f"{_WORDS[item.status]:>4}  {item.type} ({item.reason}): {item.message}")
     link = None if outcome.canary is None else outcome.canary.run_url
     if link is not None:
         click.echo(link)

@@ -119,8 +119,9 @@ def test_what_to_do_is_said_in_options(langsmith: StandIn, ca: CertificateAuthor
 
 
 USAGE: dict[str, tuple[tuple[str, ...], str]] = {
-    "no URL": (("--key-from", "ENV:LANGSMITH_KEY"), "Missing option '--url'"),
-    "no key": (("--url", "https://x.example.com"), "Missing option '--key-from'"),
+    "the key as a name": ((KEY,), "write lst/NAME for a LangSmithTarget"),
+    "no URL": (("--key-from", "ENV:LANGSMITH_KEY"), "name lst/NAME or gt/NAME, or write --url and --key-from"),
+    "no key": (("--url", "https://x.example.com"), "or write --url and --key-from"),
     "the key itself": (
         ("--url", "https://x.example.com", "--key-from", KEY),
         "write ENV:NAME or FILE:PATH",
