@@ -29,7 +29,7 @@ NAMES = [
 
 @pytest.fixture(scope="module")
 def operator(cluster: ClusterAccess, kube: Kube, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watching]:
-    with watching(kube, cluster.kubeconfig, tmp_path_factory.mktemp("operator"), 18) as found:
+    with watching(kube, cluster.kubeconfig, tmp_path_factory.mktemp("operator"), 19) as found:
         yield found
 
 
@@ -202,6 +202,23 @@ def test_a_value_of_somebody_else_is_a_conflict_and_stays(operator: Watching, ku
     assert env[0]["value"] == "https://other.example"
     patch(kube, shop, [{"op": "remove", "path": "/spec/template/spec/containers/0/env/0"}])
     ready(kube, shop)
+
+
+def test_annotations_of_ours_that_somebody_set_are_told_until_they_are_removed(kube: Kube, shop: str) -> None:
+    """No field is ever taken by force, these neither."""
+    record = "gatewaytelemetry.dev/record"
+    before = deployment(kube, shop)["spec"]
+    kube.merge_patch("deployment", shop, "gateway", {"metadata": {"annotations": {record: "mine"}}})
+    found = kube.wait_condition("gatewaytelemetry", shop, "gateway", "Programmed", "False", "FieldOwnedByOther")
+    assert condition(found, "Programmed")["message"] == (
+        f"test set .metadata.annotations.{record}, which only this operator writes: remove it there, and it is written "
+        "anew"
+    )
+    kube.merge_patch("deployment", shop, "gateway", {"metadata": {"annotations": {record: None}}})
+    ready(kube, shop)
+    after = deployment(kube, shop)
+    assert after["metadata"]["annotations"][record] == COPY
+    assert after["spec"] == before
 
 
 def test_a_fight_is_slowed_down_and_its_cause_named(

@@ -299,9 +299,15 @@ def _keeps_previous(view: Gateway) -> bool:
 def refusal(error: ApiError) -> Refused:
     """Return the reason that a condition shows for an error of the API server."""
     if isinstance(error, Conflict) and error.managers:
+        managers, fields = ", ".join(error.managers), ", ".join(error.fields)
+        if all(f".annotations.{meta.GROUP}/" in item for item in error.fields):
+            return Refused(
+                Reason.FIELD_OWNED_BY_OTHER,
+                f"{managers} set {fields}, which only this operator writes: remove it there, and it is written anew",
+            )
         return Refused(
             Reason.FIELD_OWNED_BY_OTHER,
-            f"{', '.join(error.managers)} took over {', '.join(error.fields)} while it was being written: stop it from "
+            f"{managers} took over {fields} while it was being written: stop it from "
             "setting that field; nothing was written",
         )
     if isinstance(error, Forbidden) and error.permission:
