@@ -135,7 +135,8 @@ def test_a_typo_is_refused_before_anything_is_written(empty: tuple[Helm, Kube]) 
 )
 def test_the_notes_say_what_uninstalling_does(empty: tuple[Helm, Kube], hook: str, said: str, unsaid: str) -> None:
     helm, kube = empty
-    flags = ("--namespace", make_namespace(kube), "--dry-run=server", "--set", f"uninstall.enabled={hook}")
+    values = f"crds.enabled=false,uninstall.enabled={hook}"
+    flags = ("--namespace", make_namespace(kube), "--dry-run=server", "--set", values)
     notes = helm("install", RELEASE, str(CHART), *flags).stdout.partition("\nNOTES:\n")[2]
     assert said in notes
     assert unsaid not in notes
