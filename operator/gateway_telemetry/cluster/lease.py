@@ -54,6 +54,7 @@ class Elector:
         self._seen: tuple[str, float] = ("", 0.0)
         self._renewed = -self._times.duration
         self._gave_up_loudly = False
+        self._leader = ""
         self.leading = asyncio.Event()
         self.answered = asyncio.Event()
         """Set once the API server has told who leads, whoever that is."""
@@ -93,9 +94,15 @@ class Elector:
         if held and not self.leading.is_set():
             logger.info("leading: %s holds Lease %s/%s", self._identity, self._namespace, self._name)
             self.leading.set()
+            self._leader = self._identity
         elif not held and self.leading.is_set():
             logger.warning("no longer leading: Lease %s/%s was not renewed in time", self._namespace, self._name)
             self.leading.clear()
+
+    def _stand_by(self, holder: str) -> None:
+        if holder != self._leader:
+            logger.info("standing by: %s holds Lease %s/%s", holder, self._namespace, self._name)
+            self._leader = holder
 
     def _complain(self, error: Exception) -> None:
         if isinstance(error, Forbidden) and error.permission and not self._gave_up_loudly:
@@ -123,6 +130,7 @@ class Elector:
             if holder not in ("", self._identity):
                 duration = float(spec.get("leaseDurationSeconds") or self._times.duration)
                 if answered < self._seen[1] + duration:
+                    self._stand_by(holder)
                     return False
                 logger.info("%s has not renewed the Lease for %.0f s: taking over", holder, duration)
             answer = await self._client.replace(LEASES, self._namespace, self._name, self._body(lease, now_text()))

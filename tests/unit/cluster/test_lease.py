@@ -216,6 +216,22 @@ async def test_a_lease_whose_holder_renews_is_never_taken() -> None:
             assert held.holder == "other"
 
 
+async def test_whom_one_stands_by_for_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    async with election() as held:
+        with caplog.at_level(logging.INFO, "gateway_telemetry.cluster.lease"):
+            held.held_by_other(leaseDurationSeconds=60)
+            async with held.candidate("one"):
+                asked: list[Asked] = []
+
+                async def count(request: Asked) -> None:
+                    asked.append(request)
+
+                held.leases.before = count
+                await until(lambda: len(asked) > 3)
+    told = [item.getMessage() for item in caplog.records if item.getMessage().startswith("standing by: ")]
+    assert told == [f"standing by: other holds Lease shop/{NAME}"]
+
+
 async def test_one_that_was_overruled_stops_at_once() -> None:
     async with election() as held, held.candidate("one") as one:
         await until(one.holds)
