@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 import zlib
 from collections.abc import Mapping
@@ -23,6 +24,7 @@ MAX_BODY = 1 << 20
 """Bytes of an answer's body that are read at most."""
 TIMEOUT = 15.0
 """Seconds that a request may take from DNS to the last byte."""
+_NO_HEADER = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]|^\s|\s$")
 _CONNECT_SHARE = 0.3
 """Share of the time for each of connecting and the TLS handshake: they end, and clean up, by themselves."""
 
@@ -163,7 +165,7 @@ class Transport:
         trail: Trail,
     ) -> Answer:
         started = time.monotonic()
-        raw = [(name.encode("ascii"), v if isinstance(v, bytes) else v.encode("ascii")) for name, v in headers.items()]
+        raw = [(name.encode("ascii"), _header(value)) for name, value in headers.items()]
         request = self._client.build_request(
             method, url, headers=raw, params=params, content=content, extensions={"trace": trail.note, TRAIL: trail}
         )
@@ -191,6 +193,18 @@ class Transport:
             )
         finally:
             await response.aclose()
+
+
+def _header(value: str | bytes) -> bytes:
+    """Return a header's value as bytes.
+
+    Raises:
+        ValueError: it holds what no header can; said here because the libraries below repeat the value, and log it.
+    """
+    raw = value if isinstance(value, bytes) else value.encode("ascii", "replace")
+    if _NO_HEADER.search(raw) or (isinstance(value, str) and not value.isascii()):
+        raise ValueError("a header cannot be put into HTTP: clean keys and project names first")
+    return raw
 
 
 def _decoded(body: bytes, encoding: str) -> tuple[bytes, bool]:
