@@ -29,7 +29,7 @@ NAMES = [
 
 @pytest.fixture(scope="module")
 def operator(cluster: ClusterAccess, kube: Kube, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watching]:
-    with watching(kube, cluster.kubeconfig, tmp_path_factory.mktemp("operator"), 19) as found:
+    with watching(kube, cluster.kubeconfig, tmp_path_factory.mktemp("operator"), 20) as found:
         yield found
 
 
@@ -201,6 +201,19 @@ def test_a_value_of_somebody_else_is_a_conflict_and_stays(operator: Watching, ku
     env = deployment(kube, shop)["spec"]["template"]["spec"]["containers"][0]["env"]
     assert env[0]["value"] == "https://other.example"
     patch(kube, shop, [{"op": "remove", "path": "/spec/template/spec/containers/0/env/0"}])
+    ready(kube, shop)
+
+
+def test_a_copy_that_lost_its_labels_is_told_with_the_way_back(kube: Kube, shop: str) -> None:
+    role, managed_by = "gatewaytelemetry.dev/role", "app.kubernetes.io/managed-by"
+    kube.merge_patch("secret", shop, COPY, {"metadata": {"labels": {role: None, managed_by: None}}})
+    found = kube.wait_condition("gatewaytelemetry", shop, "gateway", "Programmed", "False", "SecretNameTaken")
+    assert condition(found, "Programmed")["message"].endswith(
+        "rename or delete it, or, if it only lost its labels: "
+        f"kubectl label secret {COPY} -n {shop} --overwrite {role}=copy {managed_by}=gateway-telemetry-operator"
+    )
+    labels = {role: "copy", managed_by: "gateway-telemetry-operator"}
+    kube.merge_patch("secret", shop, COPY, {"metadata": {"labels": labels}})
     ready(kube, shop)
 
 

@@ -146,9 +146,14 @@ class Writer:
         except Conflict:
             found = await self._client.get(resource, namespace, name)
             if (found["metadata"].get("labels") or {}).get(MANAGED_BY_LABEL) != MANAGED_BY:
+                advice = "rename or delete it"
+                if meta.OWNER_ANNOTATION in (found["metadata"].get("annotations") or {}):
+                    labels = f"{meta.ROLE_LABEL}={meta.ROLE_COPY} {MANAGED_BY_LABEL}={MANAGED_BY}"
+                    advice += f", or, if it only lost its labels: kubectl label {resource.kind.lower()} {name} "
+                    advice += f"-n {namespace} --overwrite {labels}"
                 raise Refused(
                     Reason.SECRET_NAME_TAKEN,
-                    f"{resource.kind} {namespace}/{name} exists and is not this operator's: rename or delete it",
+                    f"{resource.kind} {namespace}/{name} exists and is not this operator's: {advice}",
                 ) from None
             return False
         if resource is SECRETS:
