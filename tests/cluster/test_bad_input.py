@@ -174,7 +174,7 @@ def test_a_newline_after_the_key_is_harmless(
             objects.gateway(namespace),
         ):
             kube.apply(item)
-        kube.wait_condition("gatewaytelemetry", namespace, "gateway", "Ready", timeout=40)
+        kube.wait_condition("gatewaytelemetry", namespace, "gateway", "Ready", timeout=60)
         target = kube.wait_condition("langsmithtarget", namespace, "prod", "ResolvedRefs")
         assert "newline" in condition(target, "ResolvedRefs")["message"]
         secret = kube.get("secret", namespace, "gateway-telemetry-deployment-gateway")

@@ -62,7 +62,7 @@ def programmed(
     )
     kube.apply(objects.deployment(namespace))
     kube.apply(objects.gateway(namespace, **gateway))
-    kube.wait_condition("gatewaytelemetry", namespace, "gateway", "Ready", timeout=40)
+    kube.wait_condition("gatewaytelemetry", namespace, "gateway", "Ready", timeout=60)
     live = kube.get("deployment", namespace, "gateway")
     assert live is not None
     return live

@@ -49,7 +49,7 @@ def shop(operator: Watching, kube: Kube) -> str:
 
 
 def ready(kube: Kube, namespace: str) -> Object:
-    return kube.wait_condition("gatewaytelemetry", namespace, "gateway", "Ready", timeout=40)
+    return kube.wait_condition("gatewaytelemetry", namespace, "gateway", "Ready", timeout=60)
 
 
 def deployment(kube: Kube, namespace: str) -> Object:

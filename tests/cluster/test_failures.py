@@ -59,7 +59,7 @@ def test_killed_at_any_moment_it_goes_on_where_it_was(
             process.kill()
             process.start()
         for name in names:
-            kube.wait_condition("gatewaytelemetry", namespace, name, "Ready", timeout=40)
+            kube.wait_condition("gatewaytelemetry", namespace, name, "Ready", timeout=60)
         same(
             [],
             lambda: [item["metadata"]["name"] for item in kube.list("deployment", namespace) if claimed(item)],
@@ -141,7 +141,7 @@ def test_missing_rights_are_named(cluster: ClusterAccess, kube: Kube, namespace:
         assert f"patch deployments.apps in namespace {namespace}" in message
         rules[3]["verbs"] = [*read, "patch"]
         kube.apply(role)
-        kube.wait_condition("gatewaytelemetry", namespace, "gateway", "Ready", timeout=40)
+        kube.wait_condition("gatewaytelemetry", namespace, "gateway", "Ready", timeout=60)
 
 
 def test_without_rights_to_list_it_says_so_and_waits(
@@ -212,7 +212,7 @@ def test_a_refusal_is_told_and_tried_again(operator: OperatorProcess, kube: Kube
     finally:
         for item in reversed(frozen):
             kube.delete(item["kind"], None, item["metadata"]["name"])
-    kube.wait_condition("gatewaytelemetry", namespace, "gateway", "Ready", timeout=40)
+    kube.wait_condition("gatewaytelemetry", namespace, "gateway", "Ready", timeout=60)
 
 
 def _until_frozen(kube: Kube, namespace: str) -> None:
@@ -236,7 +236,7 @@ def _until_frozen(kube: Kube, namespace: str) -> None:
 def test_a_deletion_waits_for_the_restore(operator: OperatorProcess, kube: Kube, namespace: str) -> None:
     for item in good(namespace):
         kube.apply(item)
-    kube.wait_condition("gatewaytelemetry", namespace, "gateway", "Ready", timeout=40)
+    kube.wait_condition("gatewaytelemetry", namespace, "gateway", "Ready", timeout=60)
     frozen = policy(f"frozen-{namespace}", namespace)
     for item in frozen:
         kube.apply(item)
@@ -258,7 +258,7 @@ def test_a_namespace_with_everything_in_it_can_be_deleted(
     with OperatorProcess(cluster.kubeconfig, tmp_path, f"--watch-namespace={namespace}"):
         for item in good(namespace):
             kube.apply(item)
-        kube.wait_condition("gatewaytelemetry", namespace, "gateway", "Ready", timeout=40)
+        kube.wait_condition("gatewaytelemetry", namespace, "gateway", "Ready", timeout=60)
         kube.delete("namespace", None, namespace)
         kube.wait_gone("namespace", None, namespace, timeout=60)
 
@@ -266,7 +266,7 @@ def test_a_namespace_with_everything_in_it_can_be_deleted(
 def test_orphan_leaves_what_was_written(operator: OperatorProcess, kube: Kube, namespace: str) -> None:
     for item in good(namespace, deletionPolicy="Orphan"):
         kube.apply(item)
-    found = kube.wait_condition("gatewaytelemetry", namespace, "gateway", "Ready", timeout=40)
+    found = kube.wait_condition("gatewaytelemetry", namespace, "gateway", "Ready", timeout=60)
     assert "finalizers" not in found["metadata"]
     before = env_names(kube.get("deployment", namespace, "gateway"))
     kube.delete("gatewaytelemetry", namespace, "gateway")
@@ -276,7 +276,7 @@ def test_orphan_leaves_what_was_written(operator: OperatorProcess, kube: Kube, n
 
     # One that comes later takes it over.
     kube.apply(objects.gateway(namespace, "second"))
-    kube.wait_condition("gatewaytelemetry", namespace, "second", "Ready", timeout=40)
+    kube.wait_condition("gatewaytelemetry", namespace, "second", "Ready", timeout=60)
     kube.delete("gatewaytelemetry", namespace, "second")
     kube.wait_gone("gatewaytelemetry", namespace, "second")
     assert env_names(kube.get("deployment", namespace, "gateway")) == []
@@ -294,7 +294,7 @@ def test_consent_withdrawn_takes_the_key_away(
         kube.apply(objects.target(owner, allowedNamespaces={"from": "All"}))
         kube.apply(objects.deployment(user, replicas=0))
         kube.apply(objects.gateway(user, targetRef={"name": "prod", "namespace": owner}))
-        kube.wait_condition("gatewaytelemetry", user, "gateway", "Ready", timeout=40)
+        kube.wait_condition("gatewaytelemetry", user, "gateway", "Ready", timeout=60)
         assert len(copies(kube, user)) == 1
 
         kube.apply(objects.target(owner))
@@ -308,12 +308,12 @@ def test_consent_withdrawn_takes_the_key_away(
 def test_two_claimants_the_older_keeps_it_until_it_goes(operator: OperatorProcess, kube: Kube, namespace: str) -> None:
     for item in good(namespace):
         kube.apply(item)
-    kube.wait_condition("gatewaytelemetry", namespace, "gateway", "Ready", timeout=40)
+    kube.wait_condition("gatewaytelemetry", namespace, "gateway", "Ready", timeout=60)
     kube.apply(objects.gateway(namespace, "second", project="other"))
     found = kube.wait_condition("gatewaytelemetry", namespace, "second", "Accepted", "False", "Conflicted")
     assert "belongs to GatewayTelemetry gateway" in condition(found, "Accepted")["message"]
     kube.delete("gatewaytelemetry", namespace, "gateway")
-    kube.wait_condition("gatewaytelemetry", namespace, "second", "Ready", timeout=40)
+    kube.wait_condition("gatewaytelemetry", namespace, "second", "Ready", timeout=60)
     assert copies(kube, namespace)[0]["metadata"]["annotations"]["gatewaytelemetry.dev/owner"] == f"{namespace}/second"
 
 
@@ -334,7 +334,7 @@ def test_what_no_watch_told_is_found_by_the_list(
                 "spec": {"selector": {"app": "langsmith"}, "ports": [{"port": 443}]},
             }
         )
-        found = kube.wait_condition("langsmithtarget", namespace, "prod", "Ready", timeout=40)
+        found = kube.wait_condition("langsmithtarget", namespace, "prod", "Ready", timeout=60)
     host = f"https://langsmith-frontend.{namespace}.svc"
     assert found["status"]["endpoints"]["traces"] == f"{host}/api/v1/otel/v1/traces"
 
@@ -344,7 +344,7 @@ def test_the_api_server_goes_away_and_comes_back(private_cluster: ClusterAccess,
         kube.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}})
         for item in good("shop"):
             kube.apply(item)
-        kube.wait_condition("gatewaytelemetry", "shop", "gateway", "Ready", timeout=40)
+        kube.wait_condition("gatewaytelemetry", "shop", "gateway", "Ready", timeout=60)
         private_cluster.processes.halt("kube-apiserver", kill=True)
         private_cluster.processes.restart("kube-apiserver")
         kube.wait("the API server is ready", lambda: kube.raw("GET", "/readyz").status_code == 200, 60)
@@ -364,7 +364,7 @@ def test_crds_that_go_end_the_process_with_a_message_and_the_next_waits_for_them
         kube.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}})
         for item in good("shop"):
             kube.apply(item)
-        kube.wait_condition("gatewaytelemetry", "shop", "gateway", "Ready", timeout=40)
+        kube.wait_condition("gatewaytelemetry", "shop", "gateway", "Ready", timeout=60)
         first = process.process
         assert first is not None
         for name in ("gatewaytelemetries", "langsmithtargets"):
@@ -382,7 +382,7 @@ def test_crds_that_go_end_the_process_with_a_message_and_the_next_waits_for_them
             install_crds(kube)
             for item in good("shop"):
                 kube.apply(item)
-            kube.wait_condition("gatewaytelemetry", "shop", "gateway", "Ready", timeout=40)
+            kube.wait_condition("gatewaytelemetry", "shop", "gateway", "Ready", timeout=60)
 
 
 def test_consent_by_labels_of_the_namespace(private_cluster: ClusterAccess, tmp_path: Path) -> None:
@@ -396,7 +396,7 @@ def test_consent_by_labels_of_the_namespace(private_cluster: ClusterAccess, tmp_
         kube.apply(objects.gateway("user", targetRef={"name": "prod", "namespace": "owner"}))
         kube.wait_condition("gatewaytelemetry", "user", "gateway", "ResolvedRefs", "False", "TargetNotFound")
         kube.merge_patch("namespace", None, "user", {"metadata": {"labels": {"team": "payments"}}})
-        kube.wait_condition("gatewaytelemetry", "user", "gateway", "Ready", timeout=40)
+        kube.wait_condition("gatewaytelemetry", "user", "gateway", "Ready", timeout=60)
         kube.merge_patch("namespace", None, "user", {"metadata": {"labels": {"team": None}}})
         kube.wait_condition("gatewaytelemetry", "user", "gateway", "ResolvedRefs", "False", "TargetNotFound")
         same([], lambda: copies(kube, "user"), "the copy of the key is gone")

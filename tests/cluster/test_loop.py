@@ -48,8 +48,15 @@ def env_of(deployment: Object | None, container: int = 0) -> dict[str, Object]:
     return {item["name"]: item for item in containers[container].get("env") or ()}
 
 
-def ready(kube: Kube, namespace: str, name: str = "gateway", timeout: float = 40) -> Object:
-    return kube.wait_condition("gatewaytelemetry", namespace, name, "Ready", timeout=timeout)
+def ready(kube: Kube, namespace: str, name: str = "gateway", timeout: float = 60) -> Object:
+    """Wait until the status speaks of the present spec, and says Ready."""
+
+    def seen() -> Object:
+        live = kube.get("gatewaytelemetry", namespace, name) or {}
+        current = (live.get("status") or {}).get("observedGeneration") == live["metadata"]["generation"]
+        return live if current and condition(live, "Ready").get("status") == "True" else {}
+
+    return kube.wait(f"GatewayTelemetry {namespace}/{name} is Ready", seen, timeout)
 
 
 def test_a_deployment_gets_the_settings(operator: OperatorProcess, kube: Kube, applied: str) -> None:

@@ -67,7 +67,7 @@ def annotate(kube: Kube, namespace: str, name: str, **annotations: str) -> None:
     kube.merge_patch("gatewaytelemetry", namespace, name, {"metadata": {"annotations": changes}})
 
 
-def programmed(kube: Kube, namespace: str, name: str, reason: str, status: str = "False", timeout: float = 40) -> str:
+def programmed(kube: Kube, namespace: str, name: str, reason: str, status: str = "False", timeout: float = 60) -> str:
     """Wait for a reason of Programmed; return the message."""
     item = kube.wait_condition("gatewaytelemetry", namespace, name, "Programmed", status, reason, timeout)
     message: str = condition(item, "Programmed")["message"]
@@ -75,7 +75,7 @@ def programmed(kube: Kube, namespace: str, name: str, reason: str, status: str =
 
 
 def ready(kube: Kube, namespace: str, name: str) -> Object:
-    return kube.wait_condition("gatewaytelemetry", namespace, name, "Ready", timeout=40)
+    return kube.wait_condition("gatewaytelemetry", namespace, name, "Ready", timeout=60)
 
 
 def template(kube: Kube, namespace: str, name: str) -> Object:
@@ -337,7 +337,7 @@ def test_a_rollback_puts_the_previous_content_back(one_by_one: Watching, kube: K
         "written and put back again",
         lambda: kube.get("deployment", shop, "first")["metadata"]["generation"] == generation + 2,  # type: ignore[index]
     )
-    found = kube.wait_condition("gatewaytelemetry", shop, "first", "Programmed", "False", "RolledBack", timeout=40)
+    found = kube.wait_condition("gatewaytelemetry", shop, "first", "Programmed", "False", "RolledBack", timeout=60)
     assert found["status"]["lastHandledRequest"] == "again"
     assert template(kube, shop, "first") == good
 

@@ -65,7 +65,7 @@ def applied(kube: Kube, namespace: str, *names: str) -> dict[str, Any]:
         kube.apply(objects.deployment(namespace, name, replicas=0))
         kube.apply(objects.gateway(namespace, name, app=name))
     for name in names:
-        kube.wait_condition("gatewaytelemetry", namespace, name, "Ready", timeout=40)
+        kube.wait_condition("gatewaytelemetry", namespace, name, "Ready", timeout=60)
     return {name: kube.get("deployment", namespace, name) for name in names}
 
 

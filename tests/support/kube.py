@@ -68,7 +68,7 @@ class Resource:
         return "/".join(filter(None, (f"{root}{inner}/{self.plural}", name, subresource)))
 
 
-def wait(description: str, check: Callable[[], Value], timeout: float = 30.0) -> Value:
+def wait(description: str, check: Callable[[], Value], timeout: float = 60.0) -> Value:
     """Poll until the check returns something true, and return that.
 
     A refused connection counts as "not yet": the API server may be restarting.
@@ -97,7 +97,7 @@ def wait(description: str, check: Callable[[], Value], timeout: float = 30.0) ->
         time.sleep(POLL_SECONDS)
 
 
-def same(expected: object, read: Callable[[], object], description: str, timeout: float = 30.0) -> None:
+def same(expected: object, read: Callable[[], object], description: str, timeout: float = 60.0) -> None:
     """Poll until what is read equals the expected value.
 
     Raises:
@@ -314,11 +314,11 @@ class Kube:
             raise _refusal(answer)
         return True
 
-    def wait(self, description: str, check: Callable[[], Value], timeout: float = 30.0) -> Value:
+    def wait(self, description: str, check: Callable[[], Value], timeout: float = 60.0) -> Value:
         """Poll until the check returns something true (see `wait`)."""
         return wait(description, check, timeout)
 
-    def wait_gone(self, kind: str, namespace: str | None, name: str, timeout: float = 30.0) -> None:
+    def wait_gone(self, kind: str, namespace: str | None, name: str, timeout: float = 60.0) -> None:
         """Wait until an object is no longer there."""
         same(None, lambda: self.get(kind, namespace, name), f"{kind} {namespace}/{name} is gone", timeout)
 
@@ -330,7 +330,7 @@ class Kube:
         type_: str,
         status: str = "True",
         reason: str | None = None,
-        timeout: float = 30.0,
+        timeout: float = 60.0,
     ) -> Object:
         """Wait until a condition has a status, and a reason if one is given; return the object."""
         seen: list[Object | None] = [None]
