@@ -9,6 +9,7 @@ import base64
 import re
 import shlex
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -300,7 +301,10 @@ def test_a_failure_is_known_again_after_a_restart(one_by_one: Watching, kube: Ku
 
 
 def test_the_progress_deadline(one_by_one: Watching, kube: Kube, shop: str) -> None:
-    deploy(kube, shop, "first", annotations={"kwok.test/fate": "never-ready"}, spec={"progressDeadlineSeconds": 2})
+    deploy(kube, shop, "first", annotations={"kwok.test/fate": "never-ready"}, spec={"progressDeadlineSeconds": 3})
+    # Kubernetes keeps Progressing=NewReplicaSetAvailable, and so no deadline, if the next rollout follows at once.
+    ran = datetime.now(UTC)
+    kube.wait("the first rollout is over for a moment", lambda: datetime.now(UTC) - ran > timedelta(seconds=3))
     connect(kube, shop, "first")
     message = programmed(kube, shop, "first", "RolloutFailed")
     assert re.fullmatch(rf'Deployment {shop}/first: ReplicaSet "first-\w+" has timed out progressing\.', message)
