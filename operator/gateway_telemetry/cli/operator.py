@@ -9,6 +9,7 @@ import sys
 
 import click
 
+from gateway_telemetry.cli.options import cluster_options, lease_options, planning_options
 from gateway_telemetry.cluster.errors import ConfigError
 from gateway_telemetry.control import logs
 from gateway_telemetry.control.gate import Limits
@@ -29,33 +30,11 @@ class _AddressType(click.ParamType[Address]):
 
 
 @click.command()
-@click.option("--kubeconfig", metavar="FILE", help="Kubeconfig; the Pod's service account or $KUBECONFIG if left out.")
-@click.option("--context", metavar="NAME", help="Context of the kubeconfig.")
-@click.option(
-    "--watch-namespace",
-    "namespaces",
-    multiple=True,
-    metavar="NAMESPACE",
-    help="Repeatable; all namespaces if left out.",
-)
-@click.option(
-    "--allow-host",
-    "allowed",
-    multiple=True,
-    metavar="HOST|*.SUFFIX|*",
-    help="LangSmith host that targets may name besides SaaS and Services of their namespace. Repeatable.",
-)
-@click.option("--insecure-allow-loopback", is_flag=True, help="For development: allow LangSmith hosts on loopback.")
-@click.option("--cluster-domain", default="cluster.local", show_default=True, help="DNS domain of the cluster.")
-@click.option("--cluster-name", default="", help="Tells equally named objects of several clusters apart in LangSmith.")
+@cluster_options
+@planning_options
 @click.option("--health-address", "health", type=_AddressType(), help="Where to serve /healthz and /readyz.")
 @click.option("--metrics-address", "metrics", type=_AddressType(), help="Where to serve /metrics.")
-@click.option(
-    "--lease-namespace",
-    envvar="POD_NAMESPACE",
-    help="Namespace of the leader's Lease; no leader election if left out and $POD_NAMESPACE is not set.",
-)
-@click.option("--lease-name", default="gateway-telemetry-operator", show_default=True, help="Name of the Lease.")
+@lease_options
 @click.option("--workers", default=8, show_default=True, type=click.IntRange(1, 64), help="Objects at a time.")
 @click.option(
     "--max-rollouts",

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from gateway_telemetry.api.meta import NamespaceName
 from gateway_telemetry.cli import output
 from gateway_telemetry.cli.documents import Unreadable, read
+from gateway_telemetry.cli.options import planning_options
 from gateway_telemetry.cli.outcome import settle
 from gateway_telemetry.endpoint import HostPolicy
 from gateway_telemetry.plan.options import Options
@@ -37,16 +38,7 @@ UNREADABLE = 2
     "-o", "--output", "form", type=click.Choice(["yaml", "json"]), default="yaml", show_default=True, help="Form."
 )
 @click.option("-n", "--namespace", default="default", show_default=True, help="Namespace of objects that name none.")
-@click.option(
-    "--allow-host",
-    "allowed",
-    multiple=True,
-    metavar="HOST|*.SUFFIX|*",
-    help="LangSmith host that targets may name besides SaaS and Services of their namespace. Repeatable.",
-)
-@click.option("--insecure-allow-loopback", is_flag=True, help="For development: allow LangSmith hosts on loopback.")
-@click.option("--cluster-domain", default="cluster.local", show_default=True, help="DNS domain of the cluster.")
-@click.option("--cluster-name", default="", help="Tells equally named objects of several clusters apart in LangSmith.")
+@planning_options
 @click.option("--show-secrets", is_flag=True, help="Print the values of Secrets instead of short hashes.")
 def render(
     sources: tuple[str, ...],

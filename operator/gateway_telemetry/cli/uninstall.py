@@ -9,6 +9,7 @@ import sys
 
 import click
 
+from gateway_telemetry.cli.options import cluster_options, lease_options
 from gateway_telemetry.cluster.errors import ApiError, ConfigError
 from gateway_telemetry.control import logs
 from gateway_telemetry.control.settings import Settings
@@ -25,23 +26,14 @@ def _deployment(_: click.Context, option: click.Parameter, value: str | None) ->
 
 
 @click.command()
-@click.option("--kubeconfig", metavar="FILE", help="Kubeconfig; the Pod's service account or $KUBECONFIG if left out.")
-@click.option("--context", metavar="NAME", help="Context of the kubeconfig.")
-@click.option(
-    "--watch-namespace",
-    "namespaces",
-    multiple=True,
-    metavar="NAMESPACE",
-    help="Namespaces that the operator watches; repeatable; all if left out.",
-)
+@cluster_options
 @click.option(
     "--deployment",
     callback=_deployment,
     metavar="NAMESPACE/NAME",
     help="The operator's own Deployment, which is scaled to 0 first; left out: you stopped the operator yourself.",
 )
-@click.option("--lease-namespace", envvar="POD_NAMESPACE", help="Namespace of the leader's Lease.")
-@click.option("--lease-name", default="gateway-telemetry-operator", show_default=True, help="Name of the Lease.")
+@lease_options
 @click.option(
     "--timeout", default=300.0, show_default=True, type=click.FloatRange(min=1.0), help="Seconds for all of it."
 )
