@@ -29,6 +29,10 @@ from gateway_telemetry.plan.views import Key
 logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 2.0
+_AGAIN = (
+    "Secret {}/{}: an operator has written it again: stop the operator, or name it with --deployment and "
+    "--lease-namespace, and try again"
+)
 SETTLE_SECONDS = 5.0
 """How long to look whether an operator writes again, where no Lease tells that it has stopped."""
 Say = Callable[[str], None]
@@ -73,8 +77,11 @@ async def _scale_down(client: Client, deployment: tuple[str, str], say: Say) -> 
 
 
 async def _take_back(client: Client, settings: Settings, deadline: float, say: Say) -> list[str]:
+    done: set[Key] = set()
     while True:
-        left = await _round(client, settings, say)
+        left = await _round(client, settings, say, done)
+        if settings.lease is None and left and (again := [item for item in done if await _is_there(client, item)]):
+            return [_AGAIN.format(*item) for item in sorted(again)]
         if not left:
             return [] if settings.lease is not None else await _written_again(client, settings)
         if time.monotonic() + RETRY_SECONDS > deadline:
@@ -91,12 +98,12 @@ async def _written_again(client: Client, settings: Settings) -> list[str]:
         await _list(client, settings, Feed(store, lambda _: None), secrets)
         records = [item for item in store.records.values() if not item.orphan]
         if records or time.monotonic() > deadline:
-            return [
-                f"Secret {item.namespace}/{item.name}: an operator has written it again: stop the operator, or name it "
-                "with --deployment and --lease-namespace, and try again"
-                for item in records
-            ]
+            return [_AGAIN.format(item.namespace, item.name) for item in records]
         await asyncio.sleep(SETTLE_SECONDS / 5)
+
+
+async def _is_there(client: Client, key: Key) -> bool:
+    return await client.find(SECRETS, *key) is not None
 
 
 async def _list(client: Client, settings: Settings, feed: Feed, watched: Iterable[Watched]) -> None:
@@ -106,8 +113,12 @@ async def _list(client: Client, settings: Settings, feed: Feed, watched: Iterabl
             feed.replace(item.resource, namespace, listing.items, listing.resource_version)
 
 
-async def _round(client: Client, settings: Settings, say: Say) -> list[str]:
-    """Try everything once; return what is left."""
+async def _round(client: Client, settings: Settings, say: Say, done: set[Key]) -> list[str]:
+    """Try everything once; return what is left.
+
+    Args:
+        done: records that were taken back, in this round or before; added to.
+    """
     store = Store()
     feed = Feed(store, lambda _: None)
     await _list(client, settings, feed, WATCHED)
@@ -119,6 +130,7 @@ async def _round(client: Client, settings: Settings, say: Say) -> list[str]:
         try:
             await writer.restore(record)
             say(f"{kind} {record.namespace}/{name} is as it was")
+            done.add((record.namespace, record.name))
         except Refused as refused:
             left.append(f"{kind} {record.namespace}/{name}: {refused.message}")
             kept.add(record.owner)
