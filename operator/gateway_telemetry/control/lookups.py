@@ -6,12 +6,13 @@ Both are read by name when they are needed, so the operator neither watches nor 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from gateway_telemetry.cluster.client import Client
 from gateway_telemetry.cluster.errors import Forbidden
 from gateway_telemetry.cluster.paths import CONFIG_MAPS, PODS, SECRETS, SERVICES
+from gateway_telemetry.control.feed import Feed, Watched
 from gateway_telemetry.plan.options import Options
 from gateway_telemetry.plan.store import Store, Target, sources_of
 from gateway_telemetry.plan.targets import TargetResult, resolve
@@ -118,6 +119,22 @@ async def _names(client: Client, kind: str, namespace: str, name: str) -> frozen
     except Forbidden:
         return None
     return frozenset({**((found or {}).get("data") or {}), **((found or {}).get("binaryData") or {})})
+
+
+async def list_kind(client: Client, feed: Feed, item: Watched, namespaces: Sequence[str]) -> int:
+    """Put all objects of a kind into the store; return how many changes the watch had not told.
+
+    Args:
+        namespaces: all when empty.
+
+    Raises:
+        ApiError: they could not be listed.
+    """
+    missed = 0
+    for namespace in namespaces or (None,):
+        listing = await client.list(item.resource, namespace, item.labels)
+        missed += feed.replace(item.resource, namespace, listing.items, listing.resource_version)
+    return missed
 
 
 async def pods_of(client: Client, workload: Workload) -> list[Pod]:

@@ -21,9 +21,10 @@ from gateway_telemetry.cluster.config import Connection, load
 from gateway_telemetry.cluster.errors import ApiError, Forbidden, NotFound, NotLeading
 from gateway_telemetry.cluster.lease import Elector
 from gateway_telemetry.control import watches
-from gateway_telemetry.control.feed import GATEWAY, TARGET, WATCHED, WATCHED_CLUSTERWIDE, Feed, Watched
+from gateway_telemetry.control.feed import GATEWAY, TARGET, WATCHED, WATCHED_CLUSTERWIDE, Feed
 from gateway_telemetry.control.gate import Gate
 from gateway_telemetry.control.health import Metrics, serving
+from gateway_telemetry.control.lookups import list_kind
 from gateway_telemetry.control.queue import Handler, Queue, Ref, Retry
 from gateway_telemetry.control.reconcile import Reconciler
 from gateway_telemetry.control.settings import Settings
@@ -156,7 +157,7 @@ class Operator:
         """Put all that exists into the store, and mark everything of ours dirty; return what watches missed."""
         missed = 0
         for item in self._watched:
-            missed += await self._list_kind(client, item)
+            missed += await list_kind(client, self._feed, item, self._settings.namespaces)
         for key in self._store.targets:
             self._queue.add(Ref(TARGET, *key))
         owners = {record.owner for record in self._store.records.values() if not record.orphan}
@@ -168,13 +169,6 @@ class Operator:
         self._first_listed = True
         self._listed = time.monotonic()
         self._metrics.resynced.set(time.time())
-        return missed
-
-    async def _list_kind(self, client: Client, item: Watched) -> int:
-        missed = 0
-        for namespace in self._settings.namespaces or (None,):
-            listing = await client.list(item.resource, namespace, item.labels)
-            missed += self._feed.replace(item.resource, namespace, listing.items, listing.resource_version)
         return missed
 
     async def _resync(self, client: Client, reconciler: Reconciler) -> None:

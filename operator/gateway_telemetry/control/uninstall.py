@@ -7,7 +7,6 @@ that is gone; their conditions say that it is gone.
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
@@ -18,6 +17,7 @@ from gateway_telemetry.cluster.errors import ApiError
 from gateway_telemetry.cluster.lease import Elector
 from gateway_telemetry.cluster.paths import DEPLOYMENTS, GATEWAY_TELEMETRIES, LANGSMITH_TARGETS, SECRETS
 from gateway_telemetry.control.feed import WATCHED, Feed, Watched
+from gateway_telemetry.control.lookups import list_kind
 from gateway_telemetry.control.reconcile import now_text
 from gateway_telemetry.control.settings import Settings
 from gateway_telemetry.control.writes import Writer
@@ -25,8 +25,6 @@ from gateway_telemetry.plan.status import uninstalled_status
 from gateway_telemetry.plan.store import Store
 from gateway_telemetry.plan.targets import Refused
 from gateway_telemetry.plan.views import Key
-
-logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 2.0
 _AGAIN = (
@@ -108,9 +106,7 @@ async def _is_there(client: Client, key: Key) -> bool:
 
 async def _list(client: Client, settings: Settings, feed: Feed, watched: Iterable[Watched]) -> None:
     for item in watched:
-        for namespace in settings.namespaces or (None,):
-            listing = await client.list(item.resource, namespace, item.labels)
-            feed.replace(item.resource, namespace, listing.items, listing.resource_version)
+        await list_kind(client, feed, item, settings.namespaces)
 
 
 async def _round(client: Client, settings: Settings, say: Say, done: set[Key]) -> list[str]:

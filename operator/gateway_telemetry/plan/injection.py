@@ -127,11 +127,12 @@ def covers(live: Any, wanted: Any) -> bool:
 
 def same_source(live: Item, wanted: Item) -> bool:
     """Tell whether a live variable is exactly the wanted one (one source, same content)."""
-    return (
-        covers(live, wanted)
-        and ("value" in live) == ("value" in wanted)
-        and ("valueFrom" in live) == ("valueFrom" in wanted)
-    )
+    return covers(live, wanted) and same_form(live, wanted)
+
+
+def same_form(one: Item, other: Item) -> bool:
+    """Tell whether two variables both hold a value, or both a reference."""
+    return ("value" in one) == ("value" in other) and ("valueFrom" in one) == ("valueFrom" in other)
 
 
 def body(kind: str, namespace: str, name: str, uid: str, injection: Injection | None, record: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from gateway_telemetry.adapters import CA_DIRECTORY, CA_KEY, VOLUME, otel
 from gateway_telemetry.api import meta
-from gateway_telemetry.plan.injection import Injection, Item, body, covers, same_source
+from gateway_telemetry.plan.injection import Injection, Item, body, covers, same_form, same_source
 from gateway_telemetry.plan.store import Gateway
 from gateway_telemetry.plan.views import Record, Workload, project_workload
 from gateway_telemetry.plan.writes import secret_name
@@ -89,7 +89,7 @@ def leaves(before: Injection, after: Injection) -> bool:
     A name that is in both and keeps its form (value or reference) is simply written over: nobody owns it.
     """
     kept = {item["name"]: item for item in after.env}
-    if any(name["name"] not in kept or not _same_form(name, kept[name["name"]]) for name in before.env):
+    if any(name["name"] not in kept or not same_form(name, kept[name["name"]]) for name in before.env):
         return True
     if before.env and before.container != after.container:
         return True
@@ -98,10 +98,6 @@ def leaves(before: Injection, after: Injection) -> bool:
     return any(item["mountPath"] not in mounts for item in before.mounts) or any(
         item["name"] not in volumes for item in before.volumes
     )
-
-
-def _same_form(one: Item, other: Item) -> bool:
-    return ("value" in one) == ("value" in other) and ("valueFrom" in one) == ("valueFrom" in other)
 
 
 def nothing(live: Workload) -> dict[str, Any]:
