@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from gateway_telemetry.cluster.client import Client
@@ -14,6 +15,7 @@ from gateway_telemetry.cluster.errors import Forbidden
 from gateway_telemetry.cluster.paths import CONFIG_MAPS, PODS, SECRETS, SERVICES
 from gateway_telemetry.control.feed import Feed, Watched
 from gateway_telemetry.plan.options import Options
+from gateway_telemetry.plan.rollout import overdue
 from gateway_telemetry.plan.store import Store, Target, sources_of
 from gateway_telemetry.plan.targets import TargetResult, resolve
 from gateway_telemetry.plan.views import Pod, Workload, project_pod
@@ -145,7 +147,8 @@ async def pods_of(client: Client, workload: Workload) -> list[Pod]:
     """
     listing = await client.list(PODS, workload.namespace, workload.pods)
     own = (item for item in listing.items if belongs_to(item, workload))
-    return [view for item in own if (view := project_pod(item)) is not None]
+    now = datetime.now(UTC)
+    return [overdue(workload, view, now) for item in own if (view := project_pod(item)) is not None]
 
 
 def belongs_to(pod: Mapping[str, Any], workload: Workload) -> bool:

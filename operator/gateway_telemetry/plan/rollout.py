@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
 
 from gateway_telemetry.api.reasons import Reason
 from gateway_telemetry.plan.views import Pod, Workload
@@ -57,3 +59,20 @@ def trouble(workload: Workload, pods: Sequence[Pod]) -> str | None:
         if pod.trouble is not None and current:
             return f"pod {pod.name}: {pod.trouble}"
     return None
+
+
+def overdue(workload: Workload, pod: Pod, now: datetime) -> Pod:
+    """Return the pod, in trouble if it is of a rollout under way and not ready by the workload's own deadline.
+
+    Only where the workload's controller does not count: where it does, its verdict is enough.
+    """
+    state = workload.rollout
+    if state.deadline is None or state.total <= state.updated or pod.ready or pod.trouble is not None:
+        return pod
+    try:
+        created = datetime.fromisoformat(pod.created)
+    except ValueError:
+        return pod
+    if created.tzinfo is None or (now - created).total_seconds() <= state.deadline:
+        return pod
+    return replace(pod, trouble=f"not ready {state.deadline} s after it was made (spec.progressDeadlineSeconds)")

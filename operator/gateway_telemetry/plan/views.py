@@ -65,6 +65,7 @@ class Rollout:
         paused: whether its controller replaces no pods by order of the spec.
         by_hand: why pods are replaced only when somebody deletes them (OnDelete, a partition), or None.
         failure: why the controller has given up, or None.
+        deadline: seconds that new pods may take to become ready where their controller does not count, or None.
     """
 
     observed_generation: int
@@ -75,6 +76,7 @@ class Rollout:
     paused: bool
     by_hand: str | None
     failure: str | None
+    deadline: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +133,7 @@ class Pod:
     config_hash: str | None
     trouble: str | None
     restarted_at: str = ""
+    ready: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,14 +259,17 @@ def _replicas(spec: Mapping[str, Any]) -> int:
 
 
 def _deployment(spec: Mapping[str, Any], status: Mapping[str, Any]) -> Rollout:
-    failure = next(
-        (
-            str(item.get("message") or "progress deadline exceeded")
-            for item in status.get("conditions") or ()
-            if item.get("type") == "Progressing" and item.get("reason") == "ProgressDeadlineExceeded"
-        ),
-        None,
+    progressing: Mapping[str, Any] = next(
+        (item for item in status.get("conditions") or () if item.get("type") == "Progressing"), {}
     )
+    failure = deadline = None
+    if progressing.get("reason") == "ProgressDeadlineExceeded":
+        failure = str(progressing.get("message") or "progress deadline exceeded")
+    elif progressing.get("reason") == "NewReplicaSetAvailable":
+        # The condition of the rollout before. It stays, and no deadline counts, if the write that tells of the new
+        # ReplicaSet meets a conflict, as with two writes of a Deployment in a row:
+        # https://github.com/kubernetes/kubernetes/blob/v1.34.0/pkg/controller/deployment/sync.go (getNewReplicaSet)
+        deadline = spec.get("progressDeadlineSeconds")
     return Rollout(
         observed_generation=status.get("observedGeneration") or 0,
         desired=_replicas(spec),
@@ -273,6 +279,7 @@ def _deployment(spec: Mapping[str, Any], status: Mapping[str, Any]) -> Rollout:
         paused=bool(spec.get("paused")),
         by_hand=None,
         failure=failure,
+        deadline=deadline,
     )
 
 
@@ -349,6 +356,9 @@ def project_pod(obj: Mapping[str, Any]) -> Pod | None:
         config_hash=annotations.get(meta.CONFIG_HASH_ANNOTATION),
         trouble=found,
         restarted_at=annotations.get(_RESTARTED_AT) or "",
+        ready=any(
+            item.get("type") == "Ready" and item.get("status") == "True" for item in status.get("conditions") or ()
+        ),
     )
 
 
