@@ -10,6 +10,7 @@ from gateway_telemetry.adapters.base import (
     Adapter,
     Context,
     EnvVar,
+    Evidence,
     Forbidden,
     Settings,
 )
@@ -41,6 +42,7 @@ __all__ = [
     "Adapter",
     "Context",
     "EnvVar",
+    "Evidence",
     "Forbidden",
     "Settings",
     "adapter_for",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from gateway_telemetry.api.gateway import GatewayTelemetrySpec
 from gateway_telemetry.api.reasons import Reason
@@ -21,6 +21,9 @@ CA_KEY = "ca.crt"
 CA_DIRECTORY = "/etc/gateway-telemetry"
 """Where the CA bundle is mounted."""
 VOLUME = "gateway-telemetry"
+
+Evidence = Literal["Resource", "None"]
+"""Whether every span carries the evidence stamp in its resource, or the gateway has no place for it."""
 
 
 @dataclass(frozen=True)
@@ -95,10 +98,13 @@ class Adapter(Protocol):
     Attributes:
         type: value of ``spec.gateway.type``.
         container: usual name of the container that exports, if the gateway has one.
+        evidence: where the stamp of the GatewayTelemetry is found in spans; without one, traces of this gateway
+            cannot be told from others in the same project.
     """
 
     type: str
     container: str | None
+    evidence: Evidence
 
     def settings(self, context: Context) -> Settings:
         """Return what must be written.

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway_telemetry.adapters import otel
-from gateway_telemetry.adapters.base import Context, EnvVar, Forbidden, Settings
+from gateway_telemetry.adapters.base import Context, EnvVar, Evidence, Forbidden, Settings
 from gateway_telemetry.api.reasons import Reason
 
 _GENERIC = (
@@ -31,6 +31,7 @@ class LiteLLM:
 
     type = "litellm"
     container: str | None = "litellm"
+    evidence: Evidence = "Resource"
 
     def settings(self, context: Context) -> Settings:
         """See Adapter.settings."""

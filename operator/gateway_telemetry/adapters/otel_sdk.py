@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway_telemetry.adapters import otel
-from gateway_telemetry.adapters.base import Context, EnvVar, Forbidden, Settings
+from gateway_telemetry.adapters.base import Context, EnvVar, Evidence, Forbidden, Settings
 from gateway_telemetry.api.reasons import Reason
 
 
@@ -15,6 +15,7 @@ class OtelSdk:
 
     type = "otel-sdk"
     container: str | None = None
+    evidence: Evidence = "Resource"
 
     def settings(self, context: Context) -> Settings:
         """See Adapter.settings."""

@@ -14,7 +14,7 @@ IMPORTS = """
 from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
-from gateway_telemetry.adapters import Context, EnvVar, Forbidden, Settings, otel
+from gateway_telemetry.adapters import Context, EnvVar, Evidence, Forbidden, Settings, otel
 from gateway_telemetry.api.reasons import Reason
 """
 
