@@ -18,6 +18,8 @@ _COMMANDS = {
     "check": "Send a trace to LangSmith and read it back.",
     "render": "Show what the operator would make of files, with no cluster.",
 }
+_HIDDEN = {"probe-job"}
+"""Commands that the operator runs, not people; left out of the help."""
 
 
 class _LazyGroup(click.Group):
@@ -27,10 +29,10 @@ class _LazyGroup(click.Group):
         return sorted(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _COMMANDS:
+        if cmd_name not in _COMMANDS and cmd_name not in _HIDDEN:
             return None
-        module = importlib.import_module(f"{__name__}.{cmd_name}")
-        command: click.Command = getattr(module, cmd_name)
+        name = cmd_name.replace("-", "_")
+        command: click.Command = getattr(importlib.import_module(f"{__name__}.{name}"), name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

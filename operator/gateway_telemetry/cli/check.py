@@ -8,25 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
 import sys
-import uuid
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
 import click
-from cryptography import x509
 
 from gateway_telemetry.api.conditions import Finding
-from gateway_telemetry.endpoint import EndpointProblem, clean_key, clean_project, self_hosted
+from gateway_telemetry.cli.inputs import api_key, ca_bundle, workspace_id
+from gateway_telemetry.endpoint import EndpointProblem, clean_project, self_hosted
 from gateway_telemetry.langsmith import CanaryResult, Destination, ProbeResult, Transport, canary, probe
 
 DELIVERED, NOT_DELIVERED, CANNOT_TELL = 0, 1, 3
 _EXIT = {"True": DELIVERED, "False": NOT_DELIVERED, "Unknown": CANNOT_TELL}
 _WORDS = {"True": "yes", "False": "NO", "Unknown": "?"}
-_LARGEST_FILE = 1 << 20
 _OPTIONS = (
     (r"set spec\.allowPlaintext: true", "add --allow-plaintext"),
     (r"write spec\.saas\.region.*", "write the API's host in --url"),
@@ -151,8 +148,8 @@ def check(
         _finish(outcome, form)
     if url is None or key_from is None:
         raise click.UsageError("name lst/NAME or gt/NAME, or write --url and --key-from")
-    key = _key("--key-from", key_from)
-    read_key = key if read_key_from is None else _key("--read-key-from", read_key_from)
+    key = api_key("--key-from", key_from)
+    read_key = key if read_key_from is None else api_key("--read-key-from", read_key_from)
     try:
         endpoints = self_hosted(url, base_path, allow_plaintext=allow_plaintext)
         name, notes = clean_project("default" if project is None else project)
@@ -160,7 +157,7 @@ def check(
         raise click.UsageError(f"{problem.reason}: {_in_words_of_options(problem.message)}") from None
     for note in (*endpoints.advice, *notes):
         click.echo(f"note: {note.message}", err=True)
-    destination = Destination(endpoints, key, read_key, _ca(ca), _workspace(workspace))
+    destination = Destination(endpoints, key, read_key, ca_bundle(ca), workspace_id(workspace))
     outcome = Outcome(destination, name)
     asyncio.run(_walk(outcome, patience))
     _finish(outcome, form)
@@ -220,59 +217,6 @@ def _print(outcome: Outcome, form: str) -> None:
     link = None if outcome.canary is None else outcome.canary.run_url
     if link is not None:
         click.echo(link)
-
-
-def _key(option: str, source: str) -> str:
-    """Return the key that ENV:NAME or FILE:PATH leads to."""
-    kind, separator, where = source.partition(":")
-    if kind not in ("ENV", "FILE") or not separator or not where:
-        # Not repeated: people write the key itself here.
-        raise click.UsageError(f"{option}: write ENV:NAME or FILE:PATH, never the key itself (shells keep a history)")
-    if kind == "ENV":
-        if where not in os.environ:
-            raise click.UsageError(f"{option}: the environment has no variable of that name")
-        raw = os.environ[where].encode("utf-8", "surrogateescape")
-    else:
-        raw = _file(option, Path(where))
-    try:
-        key, notes = clean_key(raw)
-    except EndpointProblem as problem:
-        raise click.UsageError(f"{option}: {problem.reason}: {problem.message}") from None
-    for note in notes:
-        click.echo(f"note: {option}: {note.message}", err=True)
-    return key
-
-
-def _file(option: str, path: Path) -> bytes:
-    try:
-        with path.open("rb") as opened:
-            data = opened.read(_LARGEST_FILE + 1)
-    except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else "not the name of a file"
-        raise click.UsageError(f"{option}: the file cannot be read: {why}") from None
-    if len(data) > _LARGEST_FILE:
-        raise click.UsageError(f"{option}: the file is larger than 1 MiB")
-    return data
-
-
-def _ca(path: Path | None) -> str | None:
-    if path is None:
-        return None
-    raw = _file("--ca", path)
-    try:
-        found = x509.load_pem_x509_certificates(raw)
-    except ValueError:
-        found = []
-    if not found or not raw.isascii():
-        raise click.UsageError("--ca: the file holds no PEM certificate (-----BEGIN CERTIFICATE-----)")
-    return raw.decode("ascii")
-
-
-def _workspace(text: str | None) -> str | None:
-    try:
-        return None if text is None else str(uuid.UUID(text))
-    except ValueError:
-        raise click.UsageError("--workspace: write the workspace's id, a UUID") from None
 
 
 def _in_words_of_options(message: str) -> str:

@@ -14,6 +14,7 @@ from gateway_telemetry.langsmith.failure import Failed
 from gateway_telemetry.langsmith.probe import ProbeResult, Server, probe
 from gateway_telemetry.langsmith.steady import Steady
 from gateway_telemetry.langsmith.transport import Transport
+from gateway_telemetry.langsmith.vantage import Verdict
 
 __all__ = [
     "Budget",
@@ -27,6 +28,7 @@ __all__ = [
     "Steady",
     "Trace",
     "Transport",
+    "Verdict",
     "canary",
     "failed_read",
     "probe",

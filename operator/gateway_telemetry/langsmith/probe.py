@@ -64,7 +64,7 @@ async def probe(transport: Transport, progress: Progress = lambda _text: None) -
     """Probe a destination; never raises for what the network or the server do."""
     destination = transport.destination
     try:
-        server, reachable = await _info(transport, progress)
+        server, reachable = await info(transport, progress)
     except Failed as failure:
         for step in failure.passed:
             progress(step)
@@ -83,7 +83,12 @@ async def probe(transport: Transport, progress: Progress = lambda _text: None) -
     return ProbeResult((reachable, authenticated), server, workspace_id)
 
 
-async def _info(transport: Transport, progress: Progress) -> tuple[Server | None, Finding]:
+async def info(transport: Transport, progress: Progress = lambda _text: None) -> tuple[Server | None, Finding]:
+    """Ask ``GET /info`` without a key; return Reachable, and the server unless it shows itself to a key only.
+
+    Raises:
+        Failed: no LangSmith answered.
+    """
     destination = transport.destination
     answer = await transport.request("GET", f"{destination.api}/info")
     _tell_way(transport, answer, progress)
