@@ -15,6 +15,7 @@ from types import TracebackType
 import httpx
 from hack.cluster import free_ports
 
+from tests.support.account import chart_account, grant_lease
 from tests.support.cluster import make_namespace
 from tests.support.kube import Kube, NotInTime, wait
 
@@ -27,10 +28,12 @@ class OperatorProcess:
     """``gateway-telemetry operator`` against a kubeconfig; ready when the block is entered.
 
     Args:
+        kubeconfig: of an admin, in whose cluster it runs as the chart's ServiceAccount, or with a token, which it uses.
         folder: where its log goes.
         arguments: further flags.
         env: added to the environment.
         ready: whether entering waits for readiness.
+        verify: whether it looks at LangSmith; most tests' targets name one that this machine cannot reach.
     """
 
     def __init__(
@@ -40,10 +43,11 @@ class OperatorProcess:
         *arguments: str,
         env: Mapping[str, str] | None = None,
         ready: bool = True,
+        verify: bool = False,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._kubeconfig = kubeconfig
-        self._arguments = arguments
+        self._arguments = (*arguments, "--verify" if verify else "--no-verify")
         self._env = dict(env or {})
         self._wait_ready = ready
         self.log_file = folder / "operator.log"
@@ -66,7 +70,9 @@ class OperatorProcess:
 
     def start(self) -> None:
         """Start it, or start it again."""
-        command = [str(PROGRAM), "operator", "--kubeconfig", str(self._kubeconfig), *self._addresses, *self._arguments]
+        grant_lease(self._kubeconfig, self._arguments)
+        account = chart_account(self._kubeconfig)
+        command = [str(PROGRAM), "operator", "--kubeconfig", str(account), *self._addresses, *self._arguments]
         env = {key: value for key, value in os.environ.items() if key not in ("KUBECONFIG", "POD_NAMESPACE")}
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(
@@ -144,11 +150,14 @@ class Watching:
 
 
 @contextmanager
-def watching(kube: Kube, kubeconfig: Path, folder: Path, count: int, *flags: str) -> Iterator[Watching]:
+def watching(
+    kube: Kube, kubeconfig: Path, folder: Path, count: int, *flags: str, verify: bool = False
+) -> Iterator[Watching]:
     """Run an operator over so many new namespaces; their deletion at the end is not waited for."""
     names = [make_namespace(kube) for _ in range(count)]
     try:
-        with OperatorProcess(kubeconfig, folder, *(f"--watch-namespace={name}" for name in names), *flags) as process:
+        namespaces = (f"--watch-namespace={name}" for name in names)
+        with OperatorProcess(kubeconfig, folder, *namespaces, *flags, verify=verify) as process:
             yield Watching(process, list(reversed(names)))
     finally:
         for name in names:

@@ -181,6 +181,16 @@ ResourceAttributes = Annotated[
 ]
 
 
+class GatewayVerification(Model):
+    """How the operator checks that this gateway's traces arrive."""
+
+    from_namespace: bool = Field(
+        default=False,
+        description="Also look at LangSmith from this namespace, by a short-lived Job without a key: the operator's "
+        "network, DNS and trust are not the gateway's. At most once per change.",
+    )
+
+
 class GatewayTelemetrySpec(Model):
     """One gateway's trace export."""
 
@@ -192,6 +202,9 @@ class GatewayTelemetrySpec(Model):
     )
     resource_attributes: ResourceAttributes | None = Field(
         default=None, description="OpenTelemetry resource attributes that every span carries."
+    )
+    verification: GatewayVerification | None = Field(
+        default=None, description="How the operator checks that this gateway's traces arrive."
     )
     deletion_policy: Literal["Restore", "Orphan"] = Field(
         default="Restore",
@@ -227,6 +240,26 @@ class TracesStatus(Model):
 
     endpoint: str = Field(description="Full OTLP traces URL.")
     project: str = Field(description="LangSmith project.")
+    hash: str | None = Field(
+        default=None,
+        description="Changes with URL, key, CA, workspace and project; set once all pods run with them.",
+    )
+    since: str | None = Field(
+        default=None,
+        description="Since when all pods run with them; traces from before do not speak of them.",
+        json_schema_extra={"format": "date-time"},
+    )
+
+
+class EvidenceStatus(Model):
+    """A trace of this gateway that was read back from LangSmith."""
+
+    last_trace_time: str = Field(
+        description="Start of the newest trace that was seen, in steps of some minutes while nothing else changes.",
+        json_schema_extra={"format": "date-time"},
+    )
+    project: str = Field(description="Project that it was found in.")
+    run_url: str | None = Field(default=None, description="Its page in LangSmith's web app, where that is known.")
 
 
 class GatewayTelemetryStatus(Model):
@@ -239,6 +272,9 @@ class GatewayTelemetryStatus(Model):
         default=None, description="Value of the annotation gatewaytelemetry.dev/requestedAt that was last acted on."
     )
     traces: TracesStatus | None = Field(default=None, description="What the gateway was told.")
+    evidence: EvidenceStatus | None = Field(
+        default=None, description="The newest trace of this gateway that was read back."
+    )
     sinks: list[Sink] | None = Field(
         default=None,
         max_length=100,

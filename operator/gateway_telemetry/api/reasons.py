@@ -147,6 +147,9 @@ class Reason(StrEnum):
     BODY_TOO_LARGE = "BodyTooLarge"
     ENCODING_REFUSED = "EncodingRefused"
     SPEND_CAP = "SpendCap"
+    NO_PROJECT = "NoProject"
+    TRACES_SEEN = "TracesSeen"
+    NO_SIGNAL = "NoSignal"
     NO_TRAFFIC = "NoTraffic"
     OLD_CONFIG = "OldConfig"
     NOT_STAMPED = "NotStamped"
@@ -217,7 +220,7 @@ TABLE: tuple[ReasonEntry, ...] = (
     _ok(Reason.READY, ("Ready",), "Everything that counts towards Ready holds."),
     ReasonEntry(
         Reason.PENDING,
-        ("Accepted", "ResolvedRefs", "Programmed", "Ready"),
+        ("Accepted", "ResolvedRefs", "Programmed", *_UNPROVEN, "Ready"),
         "Unknown",
         Severity.WAITING,
         "The operator has not come to this yet, or an earlier condition must hold first.",
@@ -227,7 +230,7 @@ TABLE: tuple[ReasonEntry, ...] = (
         _UNPROVEN,
         "Unknown",
         Severity.UNKNOWN,
-        "This version of the operator does not check this; nothing is claimed.",
+        "Nothing is looked at here (render, or an operator with --no-verify), so nothing is claimed.",
         "Look into the LangSmith project for the traces.",
     ),
     _bad(
@@ -772,6 +775,18 @@ TABLE: tuple[ReasonEntry, ...] = (
         Reason.CANARY_OFF,
         ("Ingesting",),
         "spec.verification.canary.mode is Off.",
+    ),
+    _unsure(
+        Reason.NO_PROJECT,
+        ("Ingesting",),
+        "The target names no project, so there is none to send a canary to; the gateways' own traces are looked for.",
+        "Set spec.project if a canary is wanted.",
+    ),
+    _ok(Reason.TRACES_SEEN, ("Producing",), "Traces of this gateway were read back, so it makes and exports spans."),
+    _unsure(
+        Reason.NO_SIGNAL,
+        ("Producing",),
+        "This gateway shows nothing of its own about the spans that it makes; Delivered speaks of those that arrived.",
     ),
     _unsure(
         Reason.NO_READ_KEY,

@@ -256,8 +256,7 @@ class LangSmithTargetSpec(Model):
     )
     verification: TargetVerification | None = Field(
         default=None,
-        description="Probe and canary. Declared, and not acted on by this version of the operator: Reachable, "
-        "Authenticated and Ingesting stay Unknown/NotVerified.",
+        description="How often the operator looks at LangSmith, and whether it sends canaries.",
     )
     suspend: bool = Field(
         default=False, description="Stop acting on this target; gateways keep what they have, conditions stay."
@@ -272,6 +271,39 @@ class EndpointsStatus(Model):
     traces: str = Field(description="Full OTLP traces URL, for settings that are used verbatim.")
 
 
+class ServerStatus(Model):
+    """What LangSmith says of itself."""
+
+    version: str = Field(description="Version, as GET /info has it.")
+
+
+class ProjectStatus(Model):
+    """The project that canaries were read back from."""
+
+    id: str = Field(description="Its id.")
+    name: str = Field(description="Its name.")
+    workspace_id: str = Field(description="Workspace that it is in.")
+    url: str | None = Field(default=None, description="Its page in LangSmith's web app, where that is known.")
+
+
+class CanaryStatus(Model):
+    """The last canary that was read back."""
+
+    time: str = Field(description="When.", json_schema_extra={"format": "date-time"})
+    run_url: str | None = Field(default=None, description="Its run in LangSmith's web app, where that is known.")
+
+
+class TargetProofStatus(Model):
+    """What the conditions about LangSmith speak of."""
+
+    hash: str = Field(
+        description="Changes with URL, keys, CA, workspace and project; conditions of another hash count no more."
+    )
+    server: ServerStatus | None = Field(default=None, description="What LangSmith says of itself.")
+    project: ProjectStatus | None = Field(default=None, description="Where the last canary was found.")
+    canary: CanaryStatus | None = Field(default=None, description="The last canary that was read back.")
+
+
 class LangSmithTargetStatus(Model):
     """What the operator found."""
 
@@ -282,6 +314,9 @@ class LangSmithTargetStatus(Model):
         default=None, description="Value of the annotation gatewaytelemetry.dev/requestedAt that was last acted on."
     )
     endpoints: EndpointsStatus | None = Field(default=None, description="URLs that the spec leads to.")
+    proof: TargetProofStatus | None = Field(
+        default=None, description="What Reachable, Authenticated and Ingesting speak of, once LangSmith was looked at."
+    )
     conditions: list[Condition] | None = Field(
         default=None,
         description="Accepted, ResolvedRefs, Reachable, Authenticated, Ingesting, Ready; Stalled and Reconciling "

@@ -12,7 +12,7 @@ from gateway_telemetry.api.meta import ROLE_LABEL, ROLE_SOURCE
 from gateway_telemetry.cluster import paths
 from gateway_telemetry.cluster.client import Client
 from gateway_telemetry.cluster.config import load
-from gateway_telemetry.endpoint import HostPolicy, clean_key
+from gateway_telemetry.endpoint import HostPolicy
 from gateway_telemetry.langsmith import Destination
 from gateway_telemetry.plan.options import Options
 from gateway_telemetry.plan.store import Store, Target, project_gateway, project_target, sources_of, target_key
@@ -79,20 +79,11 @@ async def _target(client: Client, namespace: str, name: str, project: str | None
     destination = Destination(
         result.resolved.endpoints,
         result.resolved.key,
-        _read_key(store, view),
+        result.resolved.read_key,
         result.resolved.ca_pem,
         view.spec.workspace_id,
     )
     return Found(findings, destination, project or view.spec.project)
-
-
-def _read_key(store: Store, view: Target) -> str | None:
-    """Return the read key, which ``resolve`` has found to be usable."""
-    credentials = view.spec.credentials if view.spec is not None else None
-    if credentials is None or credentials.read is None:
-        return None
-    reference = credentials.read.secret_ref
-    return clean_key(store.sources["Secret", view.namespace, reference.name].data[reference.key])[0]
 
 
 async def _service(client: Client, view: Target) -> Mapping[str, Any] | None:

@@ -53,6 +53,12 @@ class _AddressType(click.ParamType[Address]):
 @click.option(
     "--resync", default=600.0, show_default=True, type=click.FloatRange(min=1.0), help="Seconds between full lists."
 )
+@click.option(
+    "--verify/--no-verify",
+    default=True,
+    show_default=True,
+    help="Look at LangSmith: probe targets, send canaries, read traces back. Without, nothing is claimed.",
+)
 @click.option("--log-format", default="text", show_default=True, type=click.Choice(["text", "json"]))
 @click.option(
     "--log-level", default="info", show_default=True, type=click.Choice(["debug", "info", "warning", "error"])
@@ -73,6 +79,7 @@ def operator(
     max_rollouts: int,
     max_rollouts_per_namespace: int,
     resync: float,
+    verify: bool,
     log_format: str,
     log_level: str,
 ) -> None:
@@ -94,6 +101,7 @@ def operator(
         identity=f"{os.environ.get('POD_NAME') or socket.gethostname()}_{os.getpid()}",
         health=health,
         metrics=metrics,
+        verify=verify,
     )
     try:
         asyncio.run(run(settings))

@@ -25,6 +25,7 @@ from gateway_telemetry.control.feed import GATEWAY, TARGET, WATCHED, WATCHED_CLU
 from gateway_telemetry.control.gate import Gate
 from gateway_telemetry.control.health import Metrics, serving
 from gateway_telemetry.control.lookups import list_kind
+from gateway_telemetry.control.proof import Verifier
 from gateway_telemetry.control.queue import Handler, Queue, Ref, Retry
 from gateway_telemetry.control.reconcile import Reconciler
 from gateway_telemetry.control.settings import Settings
@@ -76,7 +77,8 @@ class Operator:
             self._client = client
             gate = asyncio.Event()
             turns = Gate(self._store, settings.limits, self._queue.add_later)
-            reconciler = Reconciler(client, self._store, self._feed, settings.options, turns, self._queue)
+            verifier = Verifier(self._store, settings.options, self._queue.add) if settings.verify else None
+            reconciler = Reconciler(client, self._store, self._feed, settings.options, turns, self._queue, verifier)
             if not await self._first_list(client, stop):
                 return
             async with contextlib.AsyncExitStack() as stack:
@@ -93,6 +95,9 @@ class Operator:
                         for n in range(settings.workers)
                     ]
                     background.append(tasks.create_task(self._resync(client, reconciler), name="resync"))
+                    if verifier is not None:
+                        verifier.leading = gate
+                        background.append(tasks.create_task(verifier.run(), name="verifier"))
                     try:
                         failure = await self._watch(stop)
                     finally:

@@ -19,10 +19,12 @@ from gateway_telemetry.cluster.paths import GATEWAY_TELEMETRIES, LANGSMITH_TARGE
 from gateway_telemetry.control.feed import GATEWAY, TARGET, Feed
 from gateway_telemetry.control.gate import Gate
 from gateway_telemetry.control.lookups import Services, Targets, env_from, pods_of
+from gateway_telemetry.control.proof import Verifier
 from gateway_telemetry.control.queue import Queue, Ref, Retry
 from gateway_telemetry.control.writes import Writer, refusal
 from gateway_telemetry.plan.gateways import REFERENCE, GatewayPlan, Planner, WorkloadKey, leaving, restorable
 from gateway_telemetry.plan.options import Options
+from gateway_telemetry.plan.proof import GatewayProof, since
 from gateway_telemetry.plan.restore import forgotten
 from gateway_telemetry.plan.sinks import SinkState
 from gateway_telemetry.plan.status import gateway_status, target_status
@@ -52,6 +54,7 @@ class Reconciler:
         options: Options,
         gate: Gate,
         queue: Queue,
+        verifier: Verifier | None = None,
         now: Callable[[], str] | None = None,
     ) -> None:
         self._store = store
@@ -62,6 +65,7 @@ class Reconciler:
         self._client = client
         self._options = options
         self._gate = gate
+        self._verifier = verifier
         self._now = now or now_text
         self._deleting_since: dict[Key, float] = {}
         self._settling: dict[Key, float] = {}
@@ -92,10 +96,13 @@ class Reconciler:
         view = self._store.targets.get(key)
         if view is None:
             self._targets.forget(key)
+            if self._verifier is not None:
+                self._verifier.forget_target(key)
             return
         await self._services.refresh(view)
         result = self._targets.resolve(view)
-        await self._writer.status(LANGSMITH_TARGETS, view, target_status(view, result, self._now()))
+        proof = self._verifier.target(view, result) if self._verifier is not None else None
+        await self._writer.status(LANGSMITH_TARGETS, view, target_status(view, result, self._now(), proof))
 
     async def _gateway(self, key: Key) -> float | None:
         view = self._store.gateways.get(key)
@@ -138,12 +145,24 @@ class Reconciler:
     async def _report(
         self, view: Gateway, plan: GatewayPlan, problems: dict[WorkloadKey, Refused], *, rolling: bool
     ) -> float | None:
-        await self._writer.status(GATEWAY_TELEMETRIES, view, gateway_status(view, plan, self._now()))
+        now = self._now()
+        proof, running_since = self._proof(view, plan, now)
+        await self._writer.status(GATEWAY_TELEMETRIES, view, gateway_status(view, plan, now, proof, running_since))
         if problems:
             raise Retry("; ".join(sorted({item.message for item in problems.values()})))
         if not _suspended(view) and any(_replaces_pods(item) for item in plan.sinks):
             return 0.0  # due only now: a turn that became free, a Secret that has just been written
         return ROLLING_SECONDS if rolling else None
+
+    def _proof(self, view: Gateway, plan: GatewayPlan, now: str) -> tuple[GatewayProof | None, str | None]:
+        """Return what is known of a gateway's traces, and since when all of its pods run as they are to."""
+        if self._verifier is None or _suspended(view):
+            return None, None
+        programmed = any(item.type == "Programmed" and item.status == "True" for item in plan.findings)
+        running_since = (
+            None if plan.connection is None else since(view, plan.connection, programmed=programmed, now=now)
+        )
+        return self._verifier.gateway(view, plan, running_since), running_since
 
     def _settles(self, key: Key, *, settling: bool) -> bool:
         """Tell whether to wait a moment with the status.
@@ -228,6 +247,8 @@ class Reconciler:
 
     async def _leave(self, key: Key, view: Gateway | None) -> None:
         """Take away what was written for an object that is gone or going; then let it go."""
+        if self._verifier is not None:
+            self._verifier.forget_gateway(key)
         self._settling.pop(key, None)
         records = [*restorable(self._store, key), *self._forgotten(view)]
         failures: dict[WorkloadKey, Refused] = {}

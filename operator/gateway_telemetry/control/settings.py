@@ -45,6 +45,7 @@ class Settings:
         resync_seconds: pause between full lists, which heal what a watch missed.
         lease: namespace and name of the leader's Lease, or None to run without election.
         identity: holder name in the Lease.
+        verify: whether to look at LangSmith: probes, canaries and reads.
     """
 
     namespaces: tuple[str, ...] = ()
@@ -57,5 +58,6 @@ class Settings:
     lease: tuple[str, str] | None = None
     lease_times: LeaseTimes = field(default_factory=LeaseTimes)
     identity: str = ""
+    verify: bool = True
     health: Address | None = None
     metrics: Address | None = None

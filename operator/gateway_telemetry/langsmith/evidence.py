@@ -65,22 +65,25 @@ class Report:
             project: the intended project.
             not_before: when the gateway's present settings were in place; older traces do not speak of them.
         """
+        # No times in the messages: a condition would change with every read, and each change is a write.
         if (trace := self.seen.get(stamp)) is not None:
-            when = f"{trace.time:%Y-%m-%d %H:%M:%S} UTC"
             if not_before is not None and trace.time < not_before:
-                text = f"The newest trace in project {project!r} is of {when}, before the present settings."
+                text = f"The newest trace in project {project!r} is from before the present settings."
                 return unknown("Delivered", Reason.OLD_CONFIG, text)
-            return good("Delivered", Reason.DELIVERED, f"The newest trace in project {project!r} is of {when}.")
+            return good("Delivered", Reason.DELIVERED, f"Traces of this gateway arrive in project {project!r}.")
         if (trace := self.elsewhere.get(stamp)) is not None:
-            when = f"{trace.time:%Y-%m-%d %H:%M:%S} UTC"
             if not_before is not None and trace.time < not_before:
-                text = f"The newest trace is of {when}, before the present settings, in project {trace.project!r}."
+                text = f"The newest trace is from before the present settings, in project {trace.project!r}."
                 return unknown("Delivered", Reason.OLD_CONFIG, text)
-            text = f"Traces are in project {trace.project!r} instead of {project!r}, the newest of {when}"
+            text = f"Traces of this gateway are in project {trace.project!r} instead of {project!r}"
             return Failed(Reason.WRONG_PROJECT, text).finding("Delivered")
         if stamp in self.absent:
             return unknown("Delivered", Reason.NO_TRAFFIC)
         return None
+
+    def trace(self, stamp: str) -> Trace | None:
+        """Return the newest trace of a gateway that was seen, in the intended project if there is one."""
+        return self.seen.get(stamp) or self.elsewhere.get(stamp)
 
 
 def without_read(reason: Reason) -> Finding:
@@ -124,11 +127,16 @@ class EvidenceReader:
 
     def __init__(self, transport: Transport, key: str, budget: Budget, server: Server | None = None) -> None:
         self._destination = transport.destination
+        self._key = key
         self._reader = Reader(transport, key, server)
         self._budget = budget
         self._projects: dict[str, Project] = {}
         self._asked: dict[tuple[str, str], int] = {}
         self._turn = 0
+
+    def through(self, transport: Transport, server: Server | None) -> None:
+        """Go on over another transport to the same destination; who was asked last is remembered."""
+        self._reader = Reader(transport, self._key, server)
 
     async def read(self, project: str, stamps: Iterable[str], *, now: datetime | None = None) -> Report:
         """Do one round for a project; never raises for what the network or the server do.

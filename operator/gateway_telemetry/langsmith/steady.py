@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from gateway_telemetry.api.conditions import Finding
 from gateway_telemetry.api.reasons import BY_REASON, Severity
 
@@ -15,11 +17,12 @@ class Steady:
 
     Args:
         needed: how often in a row a passing failure, or not knowing, must be found.
+        known: what was found before.
     """
 
-    def __init__(self, needed: int = 2) -> None:
+    def __init__(self, needed: int = 2, known: Iterable[Finding] = ()) -> None:
         self._needed = needed
-        self._last: dict[str, Finding] = {}
+        self._last: dict[str, Finding] = {item.type: item for item in known}
         self._streak: dict[str, int] = {}
 
     def settle(self, finding: Finding) -> Finding:

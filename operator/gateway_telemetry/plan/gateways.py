@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from gateway_telemetry.adapters import adapter_for
 from gateway_telemetry.api.conditions import Finding, bad, good, summarise, unknown
 from gateway_telemetry.api.gateway import GatewayTelemetrySpec
 from gateway_telemetry.api.reasons import Reason
 from gateway_telemetry.endpoint import EndpointProblem
 from gateway_telemetry.plan.inject import EnvFromLookup, Lookups, held, injected
 from gateway_telemetry.plan.options import Options
+from gateway_telemetry.plan.proof import Connection, connection_hash
 from gateway_telemetry.plan.reference import ReferenceWrite, reference_write, referring
 from gateway_telemetry.plan.references import ConsentWithdrawn, References, TargetLookup, resolve_references
 from gateway_telemetry.plan.sinks import SinkState, by_trouble, programmed, sink, waiting
-from gateway_telemetry.plan.store import Gateway, Store
+from gateway_telemetry.plan.store import Gateway, Store, target_key
 from gateway_telemetry.plan.targets import Refused
 from gateway_telemetry.plan.turns import Gate, PodLookup, approved
 from gateway_telemetry.plan.views import Key, Record, Workload
@@ -49,6 +51,7 @@ class GatewayPlan:
         restore: records whose workloads must be put back as they were.
         endpoint: full traces URL and project, once the references are resolved.
         reference: the Secret of ``install.reference``, if that is the way.
+        connection: where its traces are to be looked for, once the references are resolved.
     """
 
     findings: tuple[Finding, ...]
@@ -57,6 +60,7 @@ class GatewayPlan:
     endpoint: tuple[str, str] | None
     advice: tuple[str, ...] = ()
     reference: ReferenceWrite | None = None
+    connection: Connection | None = None
 
 
 REFERENCE: WorkloadKey = ("Secret", "", "")
@@ -146,7 +150,17 @@ class Planner:
         left += tuple(self._astray(view, sinks))
         findings.append(programmed(sinks))
         endpoint = found.resolved.endpoints.traces, found.project
-        return self._finish(findings, sinks, left, endpoint, found.advice, reference)
+        plan = self._finish(findings, sinks, left, endpoint, found.advice, reference)
+        return replace(plan, connection=self._connection(view, view.spec, found))
+
+    def _connection(self, view: Gateway, spec: GatewayTelemetrySpec, found: References) -> Connection:
+        stamped = adapter_for(spec.gateway.type).evidence == "Resource"
+        return Connection(
+            target_key(view),
+            found.project,
+            connection_hash(view, found.resolved, found.target.workspace_id, found.project),
+            identity(view, self._options) if stamped else None,
+        )
 
     def _astray(self, view: Gateway, sinks: tuple[SinkState, ...]) -> Iterator[Record]:
         """Yield the records of blocked workloads that would send the key to somebody else's endpoint."""

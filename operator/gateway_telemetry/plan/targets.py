@@ -37,6 +37,7 @@ class Resolved:
     key: str = field(repr=False)
     ca_pem: str | None
     advice: tuple[str, ...]
+    read_key: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -158,8 +159,9 @@ def _check_service(service: Mapping[str, Any] | None, namespace: str, name: str,
 def _references(target: Target, spec: LangSmithTargetSpec, endpoints: Endpoints, store: Store) -> Resolved:
     assert spec.credentials is not None
     key, notes = _key(target, spec.credentials.ingest.secret_ref, "ingest", endpoints, store)
+    read_key = None
     if spec.credentials.read is not None:
-        _, more = _key(target, spec.credentials.read.secret_ref, "read", endpoints, store)
+        read_key, more = _key(target, spec.credentials.read.secret_ref, "read", endpoints, store)
         notes += more
     ca_pem = None
     if spec.ca_bundle_ref is not None:
@@ -167,7 +169,7 @@ def _references(target: Target, spec: LangSmithTargetSpec, endpoints: Endpoints,
             notes += ("spec.caBundleRef has no effect with http://",)
         else:
             ca_pem = _ca(target, spec.ca_bundle_ref, store)
-    return Resolved(endpoints, key, ca_pem, notes)
+    return Resolved(endpoints, key, ca_pem, notes, read_key)
 
 
 def _key(

@@ -110,7 +110,7 @@ async def test_another_project_is_named(langsmith: StandIn, project: str) -> Non
     export(langsmith, "another")
     found, message = await verdict(langsmith)
     assert found == ("Delivered", "False", "WrongProject")
-    assert message.startswith(f"Traces are in project '{project}' instead of 'checkout', the newest of ")
+    assert message.startswith(f"Traces of this gateway are in project '{project}' instead of 'checkout'. ")
     later = NOW + timedelta(minutes=1)
     assert (await verdict(langsmith, not_before=later))[0] == ("Delivered", "Unknown", "OldConfig")
 

@@ -1,0 +1,124 @@
+"""Proof of delivery in the loop: conditions that follow what LangSmith really shows, and nothing else."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.programs import python_sdk
+from tests.support import objects, pod_process
+from tests.support.cluster import ClusterAccess
+from tests.support.kube import Kube, condition
+from tests.support.langsmith import CertificateAuthority, StandIn
+from tests.support.objects import Object
+from tests.support.operator import Watching, watching
+from tests.support.pod import pod_environment, pod_files
+from tests.support.pod_process import PodProcess
+from tests.unit.langsmith_standin.clients import KEY, WORKSPACE
+
+OTHER_WORKSPACE = "5f2c7a3e-0000-4000-8000-00000000ffff"
+OTHER_KEY = "lsv2_sk_00000000000000000000000000000000_other"
+FLAGS = ("--insecure-allow-loopback", "--cluster-name=test")
+
+needs_pods = pytest.mark.skipif(pod_process.unavailable() is not None, reason=str(pod_process.unavailable()))
+
+
+@pytest.fixture(scope="module")
+def operator(cluster: ClusterAccess, kube: Kube, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watching]:
+    with watching(kube, cluster.kubeconfig, tmp_path_factory.mktemp("proof"), 10, *FLAGS, verify=True) as found:
+        yield found
+
+
+@pytest.fixture
+def ca(tmp_path: Path) -> CertificateAuthority:
+    return CertificateAuthority(tmp_path / "pki")
+
+
+@pytest.fixture
+def langsmith(ca: CertificateAuthority) -> Iterator[StandIn]:
+    keys = {KEY: WORKSPACE, OTHER_KEY: OTHER_WORKSPACE}
+    with StandIn("langsmith/dev", tls=ca.server("127.0.0.1"), keys=keys) as stand_in:
+        yield stand_in
+
+
+@pytest.fixture
+def shop(operator: Watching) -> str:
+    return operator.namespace()
+
+
+def target(namespace: str, langsmith: StandIn, *, read: bool = True, **spec: Any) -> Object:
+    reference = {"secretRef": {"name": "langsmith", "key": "api-key"}}
+    base: Object = {
+        "selfHosted": {"url": langsmith.url},
+        "credentials": {"ingest": reference} | ({"read": reference} if read else {}),
+        "caBundleRef": {"kind": "ConfigMap", "name": "langsmith-ca", "key": "ca.crt"},
+        "workspaceId": WORKSPACE,
+        "verification": {"probeInterval": "30s"},
+    }
+    return objects.target(namespace, **{**base, **spec})
+
+
+def connect(kube: Kube, namespace: str, ca: CertificateAuthority, target_: Object) -> None:
+    kube.apply(objects.secret(namespace, key=KEY))
+    kube.apply(objects.ca_bundle(namespace, ca.bundle.read_text()))
+    kube.apply(target_)
+    kube.apply(objects.deployment(namespace))
+    kube.apply(objects.gateway(namespace))
+
+
+def send(kube: Kube, namespace: str, log: Path) -> None:
+    """Let the gateway serve one request: the program exports one trace with what the operator wrote."""
+    live = kube.get("deployment", namespace, "gateway")
+    assert live is not None
+    command = [sys.executable, python_sdk.__file__, "What is 6 times 7?"]
+    with PodProcess(command, pod_environment(kube, live), pod_files(kube, live), log=log) as process:
+        assert process.wait(60) == 0, log.read_text()
+
+
+def told(kube: Kube, kind: str, namespace: str, name: str, type_: str) -> tuple[str, str]:
+    found = condition(kube.get(kind, namespace, name), type_)
+    return found["status"], found["reason"]
+
+
+@needs_pods
+def test_traces_arrive_and_the_conditions_say_so(
+    operator: Watching, kube: Kube, shop: str, langsmith: StandIn, ca: CertificateAuthority, tmp_path: Path
+) -> None:
+    connect(kube, shop, ca, target(shop, langsmith))
+    seen = kube.wait_condition("langsmithtarget", shop, "prod", "Ready")
+    (project,) = langsmith.store.projects()
+    proof = seen["status"]["proof"]
+    assert proof["server"] == {"version": "0.17.12"}
+    assert proof["project"]["id"] == str(project.id)
+    assert proof["project"]["name"] == "checkout"
+    assert proof["project"]["workspaceId"] == WORKSPACE
+    assert proof["project"]["url"] == f"{langsmith.url}/o/{WORKSPACE}/projects/p/{project.id}"
+    assert proof["canary"]["runUrl"].startswith(proof["project"]["url"] + "/r/")
+    assert told(kube, "langsmithtarget", shop, "prod", "Reachable") == ("True", "Reachable")
+    assert told(kube, "langsmithtarget", shop, "prod", "Authenticated") == ("True", "Authenticated")
+    assert told(kube, "langsmithtarget", shop, "prod", "Ingesting") == ("True", "Ingested")
+
+    kube.wait_condition("gatewaytelemetry", shop, "gateway", "Delivered", "Unknown", "NoTraffic")
+    assert told(kube, "gatewaytelemetry", shop, "gateway", "Ready") == ("True", "Ready")
+    assert told(kube, "gatewaytelemetry", shop, "gateway", "Producing") == ("Unknown", "NoSignal")
+    send(kube, shop, tmp_path / "log")
+    seen = kube.wait_condition("gatewaytelemetry", shop, "gateway", "Delivered")
+    assert condition(seen, "Delivered")["message"] == "Traces of this gateway arrive in project 'checkout'."
+    assert told(kube, "gatewaytelemetry", shop, "gateway", "Producing") == ("True", "TracesSeen")
+    runs = [item for item in langsmith.store.runs() if item.body.name == "ask"]
+    assert [seen["status"]["evidence"]["runUrl"]] == [
+        f"{proof['project']['url']}/r/{item.id}?poll=true" for item in runs
+    ]
+
+    before = kube.get("gatewaytelemetry", shop, "gateway"), kube.get("langsmithtarget", shop, "prod")
+    canaries = len([item for item in langsmith.store.runs() if "canary" in item.body.name])
+    operator.process.kill()
+    operator.process.start()
+    reads = len(langsmith.store.requests("read"))
+    kube.wait("it has looked again", lambda: len(langsmith.store.requests("read")) > reads + 2, 60)
+    assert (kube.get("gatewaytelemetry", shop, "gateway"), kube.get("langsmithtarget", shop, "prod")) == before
+    assert len([item for item in langsmith.store.runs() if "canary" in item.body.name]) == canaries == 1
