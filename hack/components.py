@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-STAGES = Path(__file__).resolve().parent / "kwok"
+HERE = Path(__file__).resolve().parent
+STAGES = HERE / "kwok"
+AUDIT_LOG = "audit.log"
 
 
 def etcd(binary: str, folder: Path, port: int, peer_port: int) -> list[str]:
@@ -44,6 +46,8 @@ def apiserver(binary: str, folder: Path, port: int, etcd_port: int) -> list[str]
         "--endpoint-reconciler-type=none",  # an endpoint of loopback is refused
         "--allow-privileged=true",
         "--profiling=false",
+        f"--audit-policy-file={HERE / 'audit-policy.yaml'}",
+        f"--audit-log-path={folder / AUDIT_LOG}",
     ]
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import account
 from tests.support.cluster import (
     CONTEXT_VARIABLE,
     ClusterAccess,
@@ -62,6 +63,8 @@ def kube(cluster: ClusterAccess) -> Iterator[Kube]:
     with Kube(cluster) as client:
         install_crds(client)
         yield client
+        if cluster.control_plane is None:
+            account.remove(client)
 
 
 @pytest.fixture

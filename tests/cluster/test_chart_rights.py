@@ -34,8 +34,8 @@ def rules(role: Object) -> set[tuple[str, str]]:
 
 
 WATCHED = {
-    *((verb, "langsmithtargets") for verb in ("get", "list", "watch")),
-    *((verb, "gatewaytelemetries") for verb in ("get", "list", "watch", "patch")),
+    *((verb, "langsmithtargets") for verb in ("list", "watch")),
+    *((verb, "gatewaytelemetries") for verb in ("list", "watch", "patch")),
     ("patch", "langsmithtargets/status"),
     ("patch", "gatewaytelemetries/status"),
     *(

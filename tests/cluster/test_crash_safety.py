@@ -18,6 +18,7 @@ import pytest
 import trustme
 
 from tests.support import objects
+from tests.support.account import chart_account
 from tests.support.apiproxy import Action, ApiProxy, Call, Drop, Write, on
 from tests.support.cluster import ClusterAccess, make_namespace
 from tests.support.kube import Kube, condition, same
@@ -238,7 +239,7 @@ def world(cluster: ClusterAccess, kube: Kube, tmp_path_factory: pytest.TempPathF
     namespace = make_namespace(kube, "crash")
     folder = tmp_path_factory.mktemp("crash")
     with (
-        ApiProxy(cluster, folder) as proxy,
+        ApiProxy(ClusterAccess(chart_account(cluster.kubeconfig)), folder) as proxy,
         OperatorProcess(proxy.kubeconfig, folder, f"--watch-namespace={namespace}", ready=False) as operator,
     ):
         yield World(kube, namespace, proxy, operator)

@@ -13,6 +13,7 @@ import pytest
 import trustme
 
 from tests.support import objects
+from tests.support.account import chart_account
 from tests.support.apiproxy import Action, Answer, ApiProxy, Call, Write, on
 from tests.support.cluster import ClusterAccess, make_namespace
 from tests.support.kube import Kube, condition, same
@@ -92,7 +93,7 @@ class Shop:
 def shared(cluster: ClusterAccess, kube: Kube, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     namespace, folder = make_namespace(kube, "races"), tmp_path_factory.mktemp("races")
     with (
-        ApiProxy(cluster, folder) as proxy,
+        ApiProxy(ClusterAccess(chart_account(cluster.kubeconfig)), folder) as proxy,
         OperatorProcess(proxy.kubeconfig, folder, f"--watch-namespace={namespace}"),
     ):
         yield Shop(kube, namespace, proxy)
@@ -383,7 +384,7 @@ def test_a_steady_state_writes_nothing(cluster: ClusterAccess, kube: Kube, names
         kube.apply(item)
     kube.apply(objects.deployment(namespace, replicas=0))
     with (
-        ApiProxy(cluster, tmp_path) as proxy,
+        ApiProxy(ClusterAccess(chart_account(cluster.kubeconfig)), tmp_path) as proxy,
         OperatorProcess(proxy.kubeconfig, tmp_path, f"--watch-namespace={namespace}", "--resync=1") as operator,
     ):
         shop = Shop(kube, namespace, proxy)

@@ -15,7 +15,9 @@ import pytest
 import yaml
 from hack import tools
 from hack.cluster import Cluster, ensure_ours, start
+from hack.components import AUDIT_LOG
 
+from tests.support import audit
 from tests.support.kube import Kube, ca_pem, condition, context_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -97,6 +99,7 @@ def own_cluster(state: Path, name: str = "tests", apiserver_args: Sequence[str] 
         ensure_ours(control_plane.kubeconfig, None, state=state)
         yield ClusterAccess(control_plane.kubeconfig, control_plane)
     finally:
+        audit.keep(control_plane.folder / AUDIT_LOG)
         control_plane.stop()
 
 

@@ -59,10 +59,10 @@ so the operator's own rule (the label gatewaytelemetry.dev/role) decides which o
 {{- define "gateway-telemetry-operator.rules" -}}
 - apiGroups: [gatewaytelemetry.dev]
   resources: [langsmithtargets]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 - apiGroups: [gatewaytelemetry.dev]
   resources: [gatewaytelemetries]
-  verbs: [get, list, watch, patch] # patch: its own finalizer
+  verbs: [list, watch, patch] # patch: its own finalizer
 - apiGroups: [gatewaytelemetry.dev]
   resources: [langsmithtargets/status, gatewaytelemetries/status]
   verbs: [patch]
