@@ -26,6 +26,8 @@ Path classes of faults and requests: ``ingest`` (OTLP), ``batch``, ``info``, ``r
 As a process (prints one JSON line with its addresses, serves until SIGTERM or SIGINT)::
 
     python -m tests.support.langsmith --port 0 --base-path langsmith/dev --tls-cert C --tls-key K --key KEY=WORKSPACE
+
+With ``--control-port`` faults and ground truth are at hand over HTTP: ``control.py``, and ``remote.py`` for tests.
 """
 
 from __future__ import annotations

@@ -6,11 +6,13 @@ import argparse
 import json
 import signal
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
+from tests.support.langsmith.control import Control
 from tests.support.langsmith.identity import Key, is_uuid
 from tests.support.langsmith.server import StandIn
-from tests.support.langsmith.tls import ServerCert
+from tests.support.langsmith.tls import CertificateAuthority, ServerCert
 
 
 def _key(text: str) -> tuple[str, Key]:
@@ -32,7 +34,15 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--tls-key", type=Path)
     parser.add_argument("--key", type=_key, action="append", default=[], metavar="KEY=WORKSPACE_UUID")
     parser.add_argument("--ingest-delay", type=float, default=0.0, metavar="SECONDS")
+    parser.add_argument("--orphan-ttl", type=float, default=6 * 3600.0, metavar="SECONDS")
+    parser.add_argument("--control-port", type=int, help="serve the control endpoint (control.py) there; 0 picks one")
+    parser.add_argument(
+        "--certificates", type=Path, metavar="FOLDER", help="make a CA (ca.crt) and good and bad certificates there"
+    )
+    parser.add_argument("--certificate-name", action="append", default=[], metavar="NAME")
     arguments = parser.parse_args()
+    if arguments.certificates and (arguments.tls_cert or not arguments.certificate_name):
+        parser.error("--certificates needs --certificate-name, and takes the place of --tls-cert")
     if (arguments.tls_cert is None) != (arguments.tls_key is None):
         parser.error("--tls-cert and --tls-key go together")
     return arguments
@@ -42,8 +52,12 @@ def main() -> None:
     """Serve until a signal ends the process."""
     arguments = _arguments()
     tls = ServerCert(arguments.tls_cert, arguments.tls_key) if arguments.tls_cert else None
+    kinds = {} if tls is None else {"good": tls}
+    if arguments.certificates:
+        kinds = CertificateAuthority(arguments.certificates).kinds(*arguments.certificate_name)
+        tls = kinds["good"]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    with StandIn(
+    langsmith = StandIn(
         arguments.base_path,
         arguments.form,
         tls,
@@ -52,8 +66,13 @@ def main() -> None:
         arguments.port,
         public_host=arguments.public_host,
         ingest_delay=arguments.ingest_delay,
-    ) as langsmith:
+        orphan_ttl=arguments.orphan_ttl,
+    )
+    with langsmith, ExitStack() as more:
         addresses = {name: getattr(langsmith, name) for name in ("url", "api_url", "otlp_url", "traces_url", "port")}
+        if arguments.control_port is not None:
+            control = more.enter_context(Control(langsmith, kinds, arguments.host, arguments.control_port))
+            addresses["control_url"] = f"http://{arguments.public_host or arguments.host}:{control.port}"
         sys.stdout.write(json.dumps(addresses) + "\n")
         sys.stdout.flush()
         signal.pause()

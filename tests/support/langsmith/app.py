@@ -8,6 +8,7 @@ wrong URL looks like a right one.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from datetime import UTC, datetime
 from typing import Final
 
@@ -113,13 +114,34 @@ async def _with_fault(request: web.Request, path_class: str, handler: Handler) -
     if fault.delay:
         await asyncio.sleep(fault.delay)
     if fault.abort:
-        if request.transport is not None:
-            request.transport.abort()
-        request[NOTES].aborted = True
+        _cut(request)
         return web.Response(status=500)
+    if fault.truncate or fault.drip:
+        return await _unfinished(request, fault)
     if fault.status is None:
-        return await handler(request)
+        response = await handler(request)
+        response.headers.update(fault.headers)
+        return response
     return _faulty(fault)
+
+
+def _cut(request: web.Request) -> None:
+    if request.transport is not None:
+        request.transport.abort()
+    request[NOTES].aborted = True
+
+
+async def _unfinished(request: web.Request, fault: Fault) -> web.StreamResponse:
+    """Begin an answer that never comes to its end."""
+    response = web.StreamResponse(headers={"Content-Type": "application/json", "Content-Length": "1000000"})
+    await response.prepare(request)
+    with contextlib.suppress(ConnectionError):
+        await response.write(b"{")
+        while fault.drip:
+            await asyncio.sleep(fault.drip)
+            await response.write(b" ")
+    _cut(request)
+    return response
 
 
 def _faulty(fault: Fault) -> web.Response:

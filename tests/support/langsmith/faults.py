@@ -19,6 +19,8 @@ NGINX: Final = (
 SPA: Final = (
     '<!doctype html><html lang="en"><head><title>LangSmith</title></head><body><div id="root"></div></body></html>'
 )
+ELSEWHERE: Final = "5f2c7a3e-0000-4000-8000-0000000000ee"
+"""A workspace that no key is for."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +30,15 @@ class Fault:
     Attributes:
         on: the class of paths it applies to.
         times: how many requests it lasts for; None is until cleared.
-        status: answer this status with ``body`` and ``headers``; None leaves the normal answer.
+        status: answer this status with ``body`` and ``headers``; None leaves the normal answer, with ``headers``.
         delay: seconds to wait first.
         drop: ingest answers 200 and the spans are lost (usage limit reached).
+        project: ingest answers 200 and the spans go to this project instead.
+        workspace: ingest answers 200 and the spans go to this workspace instead.
         reject_spans: ingest answers 200 with this many spans rejected (``partialSuccess``).
         abort: cut the connection instead of answering.
+        truncate: begin an answer of status 200 and cut the connection in the middle of its body.
+        drip: answer status 200 and one byte each so many seconds, without end (slow loris).
     """
 
     on: PathClass = "any"
@@ -43,8 +49,12 @@ class Fault:
     headers: dict[str, str] = field(default_factory=dict)
     delay: float = 0.0
     drop: bool = False
+    project: str | None = None
+    workspace: str | None = None
     reject_spans: int = 0
     abort: bool = False
+    truncate: bool = False
+    drip: float = 0.0
 
 
 def _html(status: int, title: str) -> Fault:
@@ -72,8 +82,13 @@ CATALOGUE: Final[dict[str, Fault]] = {
     "login-redirect": replace(_html(302, "302 Found"), headers={"Location": "https://sso.example.com/login"}),
     "quota": Fault(on="ingest", drop=True),
     "partial-success": Fault(on="ingest", reject_spans=1),
+    "default-project": Fault(on="ingest", project="default"),
+    "wrong-project": Fault(on="ingest", project="somebody-elses"),
+    "wrong-workspace": Fault(on="ingest", workspace=ELSEWHERE),
     "slow": Fault(delay=1.0),
+    "slow-loris": Fault(drip=0.1),
     "reset": Fault(abort=True),
+    "reset-mid-body": Fault(truncate=True),
 }
 
 

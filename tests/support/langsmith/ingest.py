@@ -40,6 +40,8 @@ async def traces(request: web.Request) -> web.Response:
         raise InputError(400, str(error)) from error
     project = header_text(request.headers.get("Langsmith-Project")) or DEFAULT_PROJECT
     fault = request[NOTES].fault
+    if fault is not None:
+        workspace_id, project = fault.workspace or workspace_id, fault.project or project
     rejected = min(fault.reject_spans, len(spans)) if fault else 0
     kept, refused = spans[: len(spans) - rejected], spans[len(spans) - rejected :]
     context.store.accept_spans(workspace_id, project, kept, "dropped" if fault and fault.drop else "pending")

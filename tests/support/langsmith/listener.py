@@ -36,14 +36,18 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 class Listener:
-    """Hands accepted connections to a protocol, over TLS where a context is given."""
+    """Hands accepted connections to a protocol, over TLS where a context is given.
+
+    Attributes:
+        tls: the context of the connections that come next.
+    """
 
     def __init__(
         self, listener: socket.socket, protocol: Callable[[], asyncio.BaseProtocol], tls: ssl.SSLContext | None
     ) -> None:
         self._socket = listener
         self._protocol = protocol
-        self._tls = tls
+        self.tls = tls
         self._tasks: set[asyncio.Task[None]] = set()
         self._accepting: asyncio.Task[None] | None = None
 
@@ -72,13 +76,14 @@ class Listener:
         """Hand the connection over; an error on it concerns its client alone."""
         loop = asyncio.get_running_loop()
         handed_over = False
+        tls = self.tls
         try:
-            if self._tls is not None and await _first_byte(connection) != _TLS_HANDSHAKE:
+            if tls is not None and await _first_byte(connection) != _TLS_HANDSHAKE:
                 await loop.sock_sendall(connection, _plain_to_tls())
                 await _drain(connection)
                 return
             handed_over = True  # the transport owns the socket from here, also when the handshake fails
-            await loop.connect_accepted_socket(self._protocol, connection, ssl=self._tls)
+            await loop.connect_accepted_socket(self._protocol, connection, ssl=tls)
         except (OSError, TimeoutError):
             return
         finally:

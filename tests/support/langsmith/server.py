@@ -65,6 +65,8 @@ class StandIn:
         for text, key in (keys or {}).items():
             self.directory.add_key(text, key)
         self._context = Context(form, self.directory, self.store, self.faults, self.features)
+        self._front: Listener | None = None
+        self._server: web.Server | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
         self._ready = threading.Event()
@@ -124,6 +126,7 @@ class StandIn:
                 if runner.server is None:
                     raise RuntimeError("aiohttp made no server")
                 front = Listener(listener, runner.server, self._tls.server_context() if self._tls else None)
+                self._front, self._server = front, runner.server
                 self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
                 front.start()
                 self._ready.set()
@@ -147,6 +150,27 @@ class StandIn:
         if self._failure is not None:
             raise self._failure
         return self
+
+    def present(self, tls: ServerCert | None) -> None:
+        """Show another certificate, or speak plain HTTP, from now on; connections that are open are cut."""
+        self._tls = tls
+        if self._loop is None:
+            return
+        context = tls.server_context() if tls else None
+        changed = threading.Event()
+
+        def change() -> None:
+            assert self._front is not None
+            assert self._server is not None
+            self._front.tls = context
+            for connection in self._server.connections:
+                if connection.transport is not None:
+                    connection.transport.abort()
+            changed.set()
+
+        self._loop.call_soon_threadsafe(change)
+        if not changed.wait(_START_TIMEOUT):
+            raise TimeoutError("the LangSmith stand-in does not answer")
 
     def stop(self) -> None:
         """Stop serving and wait for the thread.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -114,6 +115,10 @@ class Store:
         """Return all requests so far, or those of one path class (``ingest``, ``info``, ``read``, ...)."""
         with self._changed:
             return [r for r in self._requests if path_class in (None, r.path_class)]
+
+    def counts(self) -> Counter[tuple[str, str | None]]:
+        """Return how many requests there were by path class and fingerprint of the key."""
+        return Counter((request.path_class, request.key_fingerprint) for request in self.requests())
 
     def spans(self, fate: Fate | None = None) -> list[SpanRecord]:
         """Return every span that reached ingest, or those of one fate."""

@@ -78,3 +78,16 @@ class CertificateAuthority:
         leaf.private_key_pem.write_to_path(key)
         key.chmod(0o600)
         return ServerCert(certificate, key, self.bundle)
+
+    def kinds(self, *names: str) -> dict[str, ServerCert]:
+        """Return certificates as servers have them in the field, by what is wrong with each; ``good`` is right."""
+        stranger = CertificateAuthority(self._directory, f"{self._name}-stranger")
+        now = datetime.now(UTC)
+        return {
+            "good": self.server(*names, intermediate=True),
+            "expired": self.server(*names, not_after=now - timedelta(hours=1)),
+            "expires-soon": self.server(*names, not_after=now + timedelta(days=3)),
+            "wrong-name": self.server("somebody-else.example.com"),
+            "missing-intermediate": self.server(*names, omit_intermediate=True),
+            "unknown-ca": stranger.server(*names),
+        }

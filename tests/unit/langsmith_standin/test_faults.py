@@ -29,7 +29,11 @@ ANSWERS: dict[str, tuple[int, str, str]] = {
     "redirect": (301, "text/html", "<html>\r\n<head><title>301 Moved Permanently"),
     "login-redirect": (302, "text/html", "<html>\r\n<head><title>302 Found"),
 }
-BEHAVIOURS = {"quota", "partial-success", "slow", "reset"}
+BEHAVIOURS = {
+    "quota", "partial-success", "slow", "reset",
+    # in test_control.py
+    "default-project", "wrong-project", "wrong-workspace", "slow-loris", "reset-mid-body",
+}  # fmt: skip
 
 
 def export(langsmith: StandIn) -> httpx.Response:
