@@ -170,6 +170,43 @@ async def test_a_thousand_gateways_stay_within_the_budget(langsmith: StandIn) ->
     assert len(report.absent) + len(report.unread) == 999
 
 
+async def test_intervals_of_a_thousand_gateways_by_the_count_at_langsmith(langsmith: StandIn) -> None:
+    """One shared read each, and the budget; with 500 spans a second beside them, 50 quiet ones come to their turn."""
+    quiet = [f"quiet-{index:02}" for index in range(50)]
+    silent = [f"silent-{index:03}" for index in range(949)]
+    for stamp in quiet:
+        export(langsmith, stamp, at=NOW - timedelta(hours=1))
+    clock = [0.0]
+    budget = Budget(per_minute=60, burst=60, clock=lambda: clock[0])
+    verdicts: dict[str, set[str]] = {}
+    async with Transport(destination(langsmith.url), allow_loopback=True) as transport:
+        reader = EvidenceReader(transport, READ_KEY, budget)
+        for interval in range(18):
+            export(langsmith, "busy", count=500, at=NOW + timedelta(seconds=interval))
+            before = langsmith.store.counts()["read", "d143d556"]
+            report = await reader.read(PROJECT, [*quiet, *silent, "busy"], now=NOW)
+            assert langsmith.store.counts()["read", "d143d556"] - before == report.requests == 60
+            for stamp in (*quiet, *silent, "busy"):
+                if (finding := report.finding(stamp, project=PROJECT)) is not None:
+                    verdicts.setdefault(stamp, set()).add(str(finding.reason))
+            clock[0] += 60
+    assert {stamp: verdicts.get(stamp) for stamp in (*quiet, "busy")} == {
+        stamp: {"Delivered"} for stamp in (*quiet, "busy")
+    }
+    assert {reason for stamp in silent for reason in verdicts.get(stamp, ())} == {"NoTraffic"}
+    assert len(verdicts) == 1000
+    assert langsmith.store.counts().keys() == {("ingest", "77dd0670"), ("read", "d143d556")}
+
+
+async def test_gateways_on_the_shared_page_cost_one_read_whatever_their_number(langsmith: StandIn) -> None:
+    stamps = [f"gateway-{index}" for index in range(50)]
+    for stamp in stamps:
+        export(langsmith, stamp)
+    reports = await rounds(langsmith, stamps, times=5)
+    assert [report.requests for report in reports] == [2, 1, 1, 1, 1]
+    assert all(report.seen.keys() == set(stamps) for report in reports)
+
+
 async def test_one_key_has_one_budget(langsmith: StandIn) -> None:
     budget = Budget(burst=2, clock=lambda: 0.0)
     await rounds(langsmith, ["gateway-1"], budget=budget)
