@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +34,7 @@ class OperatorProcess:
         env: added to the environment.
         ready: whether entering waits for readiness.
         verify: whether it looks at LangSmith; most tests' targets name one that this machine cannot reach.
+        within: command that becomes the operator, such as one that changes its view of the machine.
     """
 
     def __init__(
@@ -44,12 +45,14 @@ class OperatorProcess:
         env: Mapping[str, str] | None = None,
         ready: bool = True,
         verify: bool = False,
+        within: Sequence[str] = (),
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._kubeconfig = kubeconfig
         self._arguments = (*arguments, "--verify" if verify else "--no-verify")
         self._env = dict(env or {})
         self._wait_ready = ready
+        self._within = tuple(within)
         self.log_file = folder / "operator.log"
         self.port, metrics = free_ports(2)
         self._metrics = f"http://127.0.0.1:{metrics}/metrics"
@@ -72,7 +75,8 @@ class OperatorProcess:
         """Start it, or start it again."""
         grant_lease(self._kubeconfig, self._arguments)
         account = chart_account(self._kubeconfig)
-        command = [str(PROGRAM), "operator", "--kubeconfig", str(account), *self._addresses, *self._arguments]
+        flags = ("--kubeconfig", str(account), *self._addresses, *self._arguments)
+        command = [*self._within, str(PROGRAM), "operator", *flags]
         env = {key: value for key, value in os.environ.items() if key not in ("KUBECONFIG", "POD_NAMESPACE")}
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(

@@ -22,9 +22,10 @@ _METADATA: tuple[_Network, ...] = tuple(
     )
 )
 _THIS_NETWORK = ipaddress.IPv4Network("0.0.0.0/8")
-# IPv6 forms whose last 32 bits are an IPv4 address: RFC 4291 2.5.5.1 and 2.5.5.2, RFC 2765, RFC 6052.
+# IPv6 forms whose last 32 bits are an IPv4 address: RFC 4291 2.5.5.1 and 2.5.5.2, RFC 2765, RFC 6052, RFC 8215.
 _IPV4_IN_LAST_BITS = tuple(
-    ipaddress.IPv6Network(text) for text in ("::/96", "::ffff:0:0/96", "::ffff:0:0:0/96", "64:ff9b::/96")
+    ipaddress.IPv6Network(text)
+    for text in ("::/96", "::ffff:0:0/96", "::ffff:0:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48")
 )
 _NUMBER = re.compile(r"0[xX][0-9A-Fa-f]+|[0-9]+")
 
@@ -32,7 +33,7 @@ _NUMBER = re.compile(r"0[xX][0-9A-Fa-f]+|[0-9]+")
 def forbidden_address(address: Address) -> str | None:
     """Return why an address is never allowed, or None; also for addresses that DNS answered.
 
-    IPv4 addresses inside IPv6 ones (mapped, compatible, translated, NAT64, 6to4) count as what they lead to.
+    IPv4 addresses inside IPv6 ones (mapped, compatible, translated, NAT64, 6to4, Teredo) count as what they lead to.
     """
     if isinstance(address, ipaddress.IPv6Address):
         address = _inner(address)
@@ -55,6 +56,8 @@ def _inner(address: ipaddress.IPv6Address) -> Address:
         return address
     if address.sixtofour is not None:
         return address.sixtofour
+    if address.teredo is not None:
+        return address.teredo[1]
     if any(address in network for network in _IPV4_IN_LAST_BITS):
         return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
     return address
