@@ -13,8 +13,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-import gateway_telemetry
 from hack.crdgen import KINDS, crd
+
+import gateway_telemetry
 
 SECRET_LIKE = re.compile(r"key|token|secret|passw|credential|header|auth(?!or)|cookie|bearer|pem", re.IGNORECASE)
 IN_OBJECTS = {
