@@ -22,7 +22,7 @@ from tests.unit.langsmith_standin.clients import KEY, WORKSPACE
 
 OTHER_WORKSPACE = "5f2c7a3e-0000-4000-8000-00000000ffff"
 OTHER_KEY = "lsv2_sk_00000000000000000000000000000000_other"
-FLAGS = ("--insecure-allow-loopback", "--cluster-name=test")
+FLAGS = ("--insecure-allow-loopback", "--cluster-name=test", "--probe-image=registry.example/operator:1")
 
 needs_pods = pytest.mark.skipif(pod_process.unavailable() is not None, reason=str(pod_process.unavailable()))
 
@@ -122,3 +122,77 @@ def test_traces_arrive_and_the_conditions_say_so(
     kube.wait("it has looked again", lambda: len(langsmith.store.requests("read")) > reads + 2, 60)
     assert (kube.get("gatewaytelemetry", shop, "gateway"), kube.get("langsmithtarget", shop, "prod")) == before
     assert len([item for item in langsmith.store.runs() if "canary" in item.body.name]) == canaries == 1
+
+
+def ended(kube: Kube, pod: Object, message: str) -> None:
+    """Say what a kubelet says of a pod that has ended."""
+    (container,) = pod["spec"]["containers"]
+    terminated = {"exitCode": 0, "reason": "Completed", "message": message}
+    status = {
+        "phase": "Succeeded",
+        "containerStatuses": [
+            {
+                "name": container["name"],
+                "image": container["image"],
+                "imageID": "",
+                "ready": False,
+                "restartCount": 0,
+                "state": {"terminated": terminated},
+            }
+        ],
+    }
+    live = kube.get("pod", pod["metadata"]["namespace"], pod["metadata"]["name"])
+    assert live is not None
+    kube.replace({**live, "status": {**live["status"], **status}}, "status")
+
+
+@needs_pods
+def test_a_look_from_the_gateways_namespace(
+    operator: Watching, kube: Kube, shop: str, langsmith: StandIn, ca: CertificateAuthority, tmp_path: Path
+) -> None:
+    connect(kube, shop, ca, target(shop, langsmith))
+    kube.apply(objects.gateway(shop, verification={"fromNamespace": True}))
+
+    def pods() -> list[Object]:
+        return [item for item in kube.list("pod", shop) if item["spec"]["containers"][0]["name"] == "probe"]
+
+    kube.wait("the Job has a pod that runs", lambda: any(item["status"].get("phase") == "Running" for item in pods()))
+    (pod,) = pods()
+    assert pod["metadata"]["labels"]["app"] == "gateway"  # so the same NetworkPolicies hold for it
+    assert pod["spec"]["automountServiceAccountToken"] is False
+    assert KEY not in str(pod)
+    (container,) = pod["spec"]["containers"]
+    log = tmp_path / "log"
+    program = Path(sys.executable).with_name("gateway-telemetry")
+    arguments = [item for item in container["args"] if not item.startswith("--termination-log")]
+    with PodProcess(
+        [str(program), *arguments], {}, pod_files(kube, {**pod, "spec": {"template": pod}}), log=log
+    ) as process:
+        assert process.wait(60) == 0, log.read_text()
+    ended(kube, pod, log.read_text())
+    seen = kube.wait_condition("gatewaytelemetry", shop, "gateway", "Reachable")
+    assert condition(seen, "Reachable")["message"] == (
+        f"From namespace {shop}: LangSmith 0.17.12 answers at 127.0.0.1."
+    )
+    assert told(kube, "gatewaytelemetry", shop, "gateway", "Ready") == ("True", "Ready")
+
+    asked = {"metadata": {"annotations": {"gatewaytelemetry.dev/requestedAt": "1"}}}
+    kube.merge_patch("gatewaytelemetry", shop, "gateway", asked)
+    kube.wait("another look", lambda: len(pods()) == 2)
+    (again,) = [item for item in pods() if item["metadata"]["name"] != pod["metadata"]["name"]]
+    kube.wait_condition("gatewaytelemetry", shop, "gateway", "Reachable", "Unknown", "Pending")
+    ended(kube, again, '{"reached": false, "reason": "NoRoute", "message": "Nothing.", "version": null}')
+    seen = kube.wait_condition("gatewaytelemetry", shop, "gateway", "Reachable", "False", "NoRoute")
+    assert condition(seen, "Reachable")["message"] == f"From namespace {shop}: Nothing."
+
+    kube.merge_patch(
+        "gatewaytelemetry", shop, "gateway", {"metadata": {"annotations": {"gatewaytelemetry.dev/requestedAt": "2"}}}
+    )
+    names = {pod["metadata"]["name"], again["metadata"]["name"]}
+    third = kube.wait("a third", lambda: [item for item in pods() if item["metadata"]["name"] not in names])
+    ended(kube, third[0], '{"reached": true, "reason": "Accepted", "message": "all is well", "version": null}')
+    seen = kube.wait_condition("gatewaytelemetry", shop, "gateway", "Reachable", "Unknown", "VantageFailed")
+    assert condition(seen, "Reachable")["message"].startswith(
+        f"The Job in namespace {shop} said nothing that can be used: the verdict's reason is none that a look at "
+        "LangSmith has. Look at it: kubectl describe job"
+    )

@@ -22,9 +22,10 @@ TOKEN_SECONDS = 24 * 3600
 
 @functools.cache
 def rbac(namespace: str = HOME) -> tuple[Object, ...]:
-    """Return ServiceAccount, roles and bindings of the chart with its defaults."""
+    """Return ServiceAccount, roles and bindings of the chart with its defaults, and with looks from namespaces."""
     kinds = ("ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")
-    chart = rendered({"rbac": {"aggregate": False}}, namespace=namespace)
+    values = {"rbac": {"aggregate": False}, "verification": {"jobs": {"enabled": True}}}
+    chart = rendered(values, namespace=namespace)
     return tuple(item for item in chart if item["kind"] in kinds)
 
 

@@ -81,4 +81,9 @@ so the operator's own rule (the label gatewaytelemetry.dev/role) decides which o
 - apiGroups: [""]
   resources: [services]
   verbs: [get]
+{{- if and .Values.verification.enabled .Values.verification.jobs.enabled }}
+- apiGroups: [batch]
+  resources: [jobs] # looks at LangSmith from gateways' namespaces
+  verbs: [get, create]
+{{- end }}
 {{- end }}

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from gateway_telemetry.api.meta import Condition, ContainerName, LabelSelector, NamespaceName, ObjectName, ProjectName
-from gateway_telemetry.api.rules import Checked, Model, Rule, differs, matcher
+from gateway_telemetry.api.meta import Condition, ContainerName, DataKey, LabelSelector, NamespaceName, ObjectName, ProjectName
+from gateway_telemetry.api.rules import Checked, Model, Rule, differs, matcher, matches
 
 
 class TargetRef(Model):
@@ -20,13 +20,25 @@ class TargetRef(Model):
     )
 
 
+PipelineName = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=128),
+    *Checked.by(
+        matches(
+            r"^traces(/[^\s/]+)?$", "must be a pipeline of traces, as the Collector names them: traces or traces/NAME"
+        )
+    ),
+]
+
+
 class LiteLLMOptions(Model):
     """Options of the adapter litellm."""
 
-    callback: Literal["otel"] = Field(
+    callback: Literal["otel", "langsmith"] = Field(
         default="otel",
         description="LiteLLM callback that exports. The proxy's config.yaml must enable it: "
-        "litellm_settings: {callbacks: [otel]}.",
+        "litellm_settings: {callbacks: [otel]}. otel: OpenTelemetry, also with LITELLM_OTEL_V2. langsmith: LiteLLM's "
+        "own client of LangSmith's API; it carries no resource attributes, and takes no CA of its own.",
     )
 
 
@@ -41,10 +53,76 @@ class OtelSdkOptions(Model):
     )
 
 
+class OtelCollectorOptions(Model):
+    """Options of the adapter otel-collector."""
+
+    pipelines: Annotated[list[PipelineName], Field(min_length=1, max_length=16)] = Field(
+        default=["traces"],
+        description="Pipelines of service.pipelines that get the exporter; each must exist, and be one of traces.",
+        json_schema_extra={"listType": "set"},
+    )
+    exporter: Literal["otlp_http", "otlphttp"] = Field(
+        default="otlp_http",
+        description="Component of the exporter. otlphttp is the name before Collector 0.144, and a deprecated alias "
+        "since.",
+    )
+
+
+class EnvoyAiGatewayOptions(Model):
+    """Options of the adapter envoy-ai-gateway."""
+
+    semconv: Literal["openinference", "gen_ai"] | None = Field(
+        default=None,
+        description="Names of the span attributes (AI_GATEWAY_TRACING_SEMCONV); the gateway's default, openinference, "
+        "when left out.",
+    )
+
+
+class SpanFilter(Model):
+    """Spans that are exported: those with one of these values."""
+
+    key: Annotated[str, StringConstraints(min_length=1, max_length=256)] = Field(
+        description="Name of a span attribute whose values are strings."
+    )
+    values: list[Annotated[str, StringConstraints(max_length=256)]] = Field(
+        min_length=1, max_length=64, description="Values to export.", json_schema_extra={"listType": "atomic"}
+    )
+
+
+class TrueFoundryOptions(Model):
+    """Options of the adapter truefoundry with install.controlPlane."""
+
+    allow_key_in_control_plane: bool = Field(
+        default=False,
+        description="Consent that the LangSmith key leaves the cluster: TrueFoundry's control plane stores it, and "
+        "sends traces with it from where it runs.",
+    )
+    encoding: Literal["Proto", "Json"] = Field(default="Proto", description="Encoding of exported traces.")
+    when: list[SpanFilter] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=16,
+        description="Export only spans that pass all of these filters; all spans when left out.",
+        json_schema_extra={"listType": "atomic"},
+    )
+
+
 class Gateway(Model):
     """The kind of gateway."""
 
     rules = (
+        Rule(
+            "!has(self.otelCollector) || self.type == 'otel-collector'",
+            "gateway.otelCollector holds options of the adapter otel-collector: set gateway.type: otel-collector, or "
+            "remove the block",
+            lambda self: self.otel_collector is None or self.type == "otel-collector",
+        ),
+        Rule(
+            "!has(self.envoyAiGateway) || self.type == 'envoy-ai-gateway'",
+            "gateway.envoyAiGateway holds options of the adapter envoy-ai-gateway: set gateway.type: "
+            "envoy-ai-gateway, or remove the block",
+            lambda self: self.envoy_ai_gateway is None or self.type == "envoy-ai-gateway",
+        ),
         Rule(
             "!has(self.litellm) || self.type == 'litellm'",
             "gateway.litellm holds options of the adapter litellm: set gateway.type: litellm, or remove the block",
@@ -55,13 +133,47 @@ class Gateway(Model):
             "gateway.otelSdk holds options of the adapter otel-sdk: set gateway.type: otel-sdk, or remove the block",
             lambda self: self.otel_sdk is None or self.type == "otel-sdk",
         ),
+        Rule(
+            "!has(self.truefoundry) || self.type == 'truefoundry'",
+            "gateway.truefoundry holds options of the adapter truefoundry: set gateway.type: truefoundry, or remove "
+            "the block",
+            lambda self: self.truefoundry is None or self.type == "truefoundry",
+        ),
     )
 
-    type: Literal["litellm", "otel-sdk"] = Field(
-        description="Adapter: litellm (LiteLLM proxy) or otel-sdk (any program with an OpenTelemetry SDK)."
+    type: Literal[
+        "agentgateway",
+        "apisix",
+        "bifrost",
+        "envoy",
+        "envoy-ai-gateway",
+        "higress",
+        "kgateway",
+        "kong",
+        "litellm",
+        "otel-collector",
+        "otel-sdk",
+        "portkey",
+        "traefik",
+        "truefoundry",
+    ] = Field(
+        description="Adapter; docs/gateways.md has a section for each. otel-sdk is any program with an OpenTelemetry "
+        "SDK. kgateway and higress are known and refused: they need a Collector in between."
+    )
+    ca_installed: bool = Field(
+        default=False,
+        description="The gateway trusts the target's CA by its own means (its image, its own settings), so none is "
+        "given to it. Needed where a gateway has no certificate setting for its exporter alone.",
     )
     litellm: LiteLLMOptions | None = Field(default=None, description="Options of the adapter litellm.")
     otel_sdk: OtelSdkOptions | None = Field(default=None, description="Options of the adapter otel-sdk.")
+    truefoundry: TrueFoundryOptions | None = Field(default=None, description="Options of the adapter truefoundry.")
+    otel_collector: OtelCollectorOptions | None = Field(
+        default=None, description="Options of the adapter otel-collector."
+    )
+    envoy_ai_gateway: EnvoyAiGatewayOptions | None = Field(
+        default=None, description="Options of the adapter envoy-ai-gateway."
+    )
 
 
 class Workloads(Model):
@@ -120,15 +232,96 @@ class Reference(Model):
     )
 
 
+class ResourceRef(Model):
+    """The object that holds the gateway's configuration, in the GatewayTelemetry's namespace."""
+
+    rules = (
+        Rule(
+            "has(self.key) == (self.kind == 'ConfigMap')",
+            "install.resource.ref.key names the file in a ConfigMap, e.g. relay or collector.yaml: write it for a "
+            "ConfigMap, and for no other kind",
+            lambda self: (self.key is not None) == (self.kind == "ConfigMap"),
+        ),
+    )
+
+    kind: Literal["ConfigMap", "OpenTelemetryCollector", "GatewayConfig", "AgentgatewayParameters"] = Field(
+        description="Its kind: ConfigMap or OpenTelemetryCollector for type otel-collector, GatewayConfig for "
+        "envoy-ai-gateway, AgentgatewayParameters for agentgateway. The operator needs rights for it: the chart's "
+        "values resources.*."
+    )
+    name: ObjectName = Field(
+        description="Its name. To name it here is the consent to have it changed: only what the settings need is "
+        "added, and taken away again."
+    )
+    key: DataKey | None = Field(default=None, description="Key of the ConfigMap that holds the Collector's YAML.")
+
+
+class Resource(Model):
+    """Settings are written into an object that the gateway, or its own operator, reads."""
+
+    rules = (
+        Rule(
+            "has(self.workloads) == (self.ref.kind == 'ConfigMap')",
+            "install.resource.workloads names the Collector's workloads, which get the key as a variable and are "
+            "restarted: write it for a ConfigMap; other kinds bring their own variables and restarts",
+            lambda self: (self.workloads is not None) == (self.ref.kind == "ConfigMap"),
+        ),
+        Rule(
+            "has(self.workloads) || (!has(self.container) && !has(self.rollout))",
+            "install.resource.container and .rollout are about install.resource.workloads: remove them",
+            lambda self: self.workloads is not None or (self.container is None and self.rollout is None),
+        ),
+    )
+
+    ref: ResourceRef = Field(description="Which object.")
+    workloads: Workloads | None = Field(
+        default=None, description="Workloads that read the ConfigMap: the Collector's own."
+    )
+    container: ContainerName | None = Field(
+        default=None, description="The Collector's container; the only one, when left out."
+    )
+    rollout: Rollout | None = Field(default=None, description="When pods are replaced.")
+
+
+class ControlPlane(Model):
+    """TrueFoundry's control plane, which holds one trace export for all gateways of a tenant."""
+
+    url: ControlPlaneUrl = Field(
+        description="Its URL, as you open it in the browser, e.g. https://acme.truefoundry.cloud. Its host must be "
+        "among those that the operator's administrator allows."
+    )
+    secret_ref: SecretKeyRef = Field(
+        description="Secret in this namespace with an API key of the control plane that may change gateway settings. "
+        "It must carry the label gatewaytelemetry.dev/role=source; its annotation gatewaytelemetry.dev/hosts limits "
+        "the hosts that the key may be sent to."
+    )
+    tenant: Annotated[
+        str,
+        StringConstraints(min_length=1, max_length=63),
+        *Checked.by(matches(r"^[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$", "tenant is the name of your tenant, as the "
+        "control plane shows it: letters, digits, '-', '_' and '.'")),
+    ] = Field(description="Name of the tenant; compared with what the control plane says before anything is written.")
+    ca_bundle_ref: CaBundleRef | None = Field(
+        default=None,
+        description="Private CA of the control plane's certificate, for the operator's own connection; in this "
+        "namespace, labelled like a source Secret.",
+    )
+
+
+WAYS = ("inject", "reference", "resource", "controlPlane")
+"""Members of ``install``."""
+
+
 class Install(Model):
     """How the settings reach the gateway: exactly one way."""
 
     rules = (
         Rule(
-            "has(self.inject) != has(self.reference)",
-            "write exactly one of install.inject (settings are written into the pod template) and install.reference "
-            "(the chart refers to a Secret)",
-            lambda self: (self.inject is None) != (self.reference is None),
+            f"[{', '.join(f'has(self.{way})' for way in WAYS)}].exists_one(given, given)",
+            "write exactly one of install.inject (settings are written into the pod template), install.reference "
+            "(the chart refers to a Secret), install.resource (settings are written into another object) and "
+            "install.controlPlane (settings are written into TrueFoundry's control plane)",
+            lambda self: [self.inject, self.reference, self.resource, self.control_plane].count(None) == 3,
         ),
     )
 
@@ -138,19 +331,36 @@ class Install(Model):
     reference: Reference | None = Field(
         default=None, description="Write them into a Secret that the pod templates refer to already."
     )
+    resource: Resource | None = Field(
+        default=None, description="Write them into a ConfigMap, or an object of the gateway's own kind."
+    )
+    control_plane: ControlPlane | None = Field(
+        default=None, description="Write them into TrueFoundry's control plane, for all gateways of a tenant."
+    )
 
     @property
-    def workloads(self) -> Workloads:
-        """Which workloads, whatever the way."""
-        way = self.inject or self.reference
-        assert way is not None
-        return way.workloads
+    def workloads(self) -> Workloads | None:
+        """Which workloads, whatever the way; None where the way has none."""
+        way = self.inject or self.reference or self.resource
+        return None if way is None else way.workloads
+
+    @property
+    def container(self) -> str | None:
+        """Container that exports, if one is named."""
+        way = self.inject or self.resource
+        return None if way is None else way.container
 
     @property
     def rollout(self) -> Rollout:
         """When pods are replaced, whatever the way."""
-        way = self.inject or self.reference
+        way = self.inject or self.reference or self.resource
         return (way.rollout if way is not None else None) or Rollout()
+
+    @property
+    def way(self) -> str:
+        """The name of the member that is set."""
+        members = self.inject, self.reference, self.resource, self.control_plane
+        return next(name for name, member in zip(WAYS, members, strict=True) if member is not None)
 
 
 _is_attribute = matcher(_ATTRIBUTE_KEY := r"^[a-zA-Z][a-zA-Z0-9_.-]*$")
@@ -191,8 +401,82 @@ class GatewayVerification(Model):
     )
 
 
+class Capture(Model):
+    """What traces may hold."""
+
+    content: bool = Field(
+        description="Prompts and completions. false: they are left out, or the gateway is refused if nothing that can "
+        "be written does that. true: also where the gateway leaves them out by itself. Without this block, the "
+        "gateway's own setting or default holds.",
+    )
+
+
+RESOURCE_KINDS = {
+    "otel-collector": ("ConfigMap", "OpenTelemetryCollector"),
+    "envoy-ai-gateway": ("GatewayConfig",),
+    "agentgateway": ("AgentgatewayParameters",),
+}
+"""Types that are configured in another object, with the kinds of it."""
+
+
+def _resource_rule(type_: str, kinds: tuple[str, ...]) -> Rule:
+    listed = ", ".join(f"'{kind}'" for kind in kinds)
+    return Rule(
+        f"self.gateway.type != '{type_}' || (has(self.install.resource) && self.install.resource.ref.kind in "
+        f"[{listed}])",
+        f"gateways of type {type_} are configured in another object: write install.resource with a ref of kind "
+        + " or ".join(kinds),
+        lambda self: (
+            self.gateway.type != type_
+            or (self.install.resource is not None and self.install.resource.ref.kind in kinds)
+        ),
+    )
+
+
+FILE_GATEWAYS = ("apisix", "bifrost", "envoy", "kong", "traefik")
+"""Types whose settings are files, or variables that their user refers to."""
+
+
+def _consents(gateway: Gateway) -> bool:
+    return gateway.truefoundry is not None and gateway.truefoundry.allow_key_in_control_plane
+
+
 class GatewayTelemetrySpec(Model):
     """One gateway's trace export."""
+
+    rules = (
+        Rule(
+            f"!has(self.install.inject) || !(self.gateway.type in [{', '.join(map(repr, FILE_GATEWAYS))}])",
+            "gateways of the types " + ", ".join(FILE_GATEWAYS) + " read files, or variables that you refer to, so "
+            "install.inject is not for them: use install.reference",
+            lambda self: self.install.inject is None or self.gateway.type not in FILE_GATEWAYS,
+        ),
+        Rule(
+            f"!has(self.install.resource) || self.gateway.type in [{', '.join(map(repr, RESOURCE_KINDS))}]",
+            "install.resource is for gateways of the types " + ", ".join(RESOURCE_KINDS) + ": use another member of "
+            "install",
+            lambda self: self.install.resource is None or self.gateway.type in RESOURCE_KINDS,
+        ),
+        *(_resource_rule(type_, kinds) for type_, kinds in RESOURCE_KINDS.items()),
+        Rule(
+            "!has(self.install.controlPlane) || self.gateway.type == 'truefoundry'",
+            "install.controlPlane is TrueFoundry's: set gateway.type: truefoundry, or use another member of install",
+            lambda self: self.install.control_plane is None or self.gateway.type == "truefoundry",
+        ),
+        Rule(
+            "!has(self.gateway.truefoundry) || has(self.install.controlPlane)",
+            "gateway.truefoundry holds options of install.controlPlane: use that, or remove the block",
+            lambda self: self.gateway.truefoundry is None or self.install.control_plane is not None,
+        ),
+        Rule(
+            "!has(self.install.controlPlane) || (has(self.gateway.truefoundry) && "
+            "has(self.gateway.truefoundry.allowKeyInControlPlane) && "
+            "self.gateway.truefoundry.allowKeyInControlPlane)",
+            "install.controlPlane hands the LangSmith key to TrueFoundry's control plane, outside of the cluster: if "
+            "it may leave, set gateway.truefoundry.allowKeyInControlPlane: true",
+            lambda self: self.install.control_plane is None or _consents(self.gateway),
+        ),
+    )
 
     target_ref: TargetRef = Field(description="Where traces go.")
     gateway: Gateway = Field(description="What sends them.")
@@ -203,6 +487,7 @@ class GatewayTelemetrySpec(Model):
     resource_attributes: ResourceAttributes | None = Field(
         default=None, description="OpenTelemetry resource attributes that every span carries."
     )
+    capture: Capture | None = Field(default=None, description="What traces may hold.")
     verification: GatewayVerification | None = Field(
         default=None, description="How the operator checks that this gateway's traces arrive."
     )
@@ -262,6 +547,12 @@ class EvidenceStatus(Model):
     run_url: str | None = Field(default=None, description="Its page in LangSmith's web app, where that is known.")
 
 
+class VantageStatus(Model):
+    """A look at LangSmith from the gateway's own namespace."""
+
+    hash: str = Field(description="Of all that the look depended on; another one leads to another look.")
+
+
 class GatewayTelemetryStatus(Model):
     """What the operator did and found."""
 
@@ -275,6 +566,9 @@ class GatewayTelemetryStatus(Model):
     evidence: EvidenceStatus | None = Field(
         default=None, description="The newest trace of this gateway that was read back."
     )
+    vantage: VantageStatus | None = Field(
+        default=None, description="The look that the condition Reachable speaks of (spec.verification.fromNamespace)."
+    )
     sinks: list[Sink] | None = Field(
         default=None,
         max_length=100,
@@ -284,7 +578,8 @@ class GatewayTelemetryStatus(Model):
     counts: Counts | None = Field(default=None, description="How many sinks there are.")
     conditions: list[Condition] | None = Field(
         default=None,
-        description="Accepted, ResolvedRefs, Programmed, Producing, Delivered, Ready; Stalled and Reconciling while "
+        description="Accepted, ResolvedRefs, Programmed, Producing, Delivered, Ready; Reachable where asked for; Stalled and "
+        "Reconciling while "
         "they hold.",
         json_schema_extra={"listType": "map", "listMapKeys": ["type"]},
     )

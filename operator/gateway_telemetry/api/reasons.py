@@ -65,6 +65,10 @@ class Reason(StrEnum):
     PROJECT_NOT_ALLOWED = "ProjectNotAllowed"
     PROJECT_NOT_HEADER_SAFE = "ProjectNameNotHeaderSafe"
     PROJECT_UNSUPPORTED = "ProjectNameUnsupportedByAdapter"
+    CA_BUNDLE_UNSUPPORTED = "CABundleUnsupportedByAdapter"
+    CAPTURE_UNSUPPORTED = "CaptureUnsupportedByAdapter"
+    COLLECTOR_REQUIRED = "CollectorRequired"
+    GATEWAY_VERSION_UNSUPPORTED = "GatewayVersionUnsupported"
     # the workloads
     NO_MATCHING_WORKLOADS = "NoMatchingWorkloads"
     CONFLICTED = "Conflicted"
@@ -143,11 +147,14 @@ class Reason(StrEnum):
     NOT_VISIBLE = "NotVisible"
     WRONG_PROJECT = "WrongProject"
     SPANS_REJECTED = "SpansRejected"
+    ORPHANS_DROPPED = "OrphanSpansDropped"
     OTLP_ROUTE_MISSING = "OTLPRouteMissing"
     BODY_TOO_LARGE = "BodyTooLarge"
     ENCODING_REFUSED = "EncodingRefused"
     SPEND_CAP = "SpendCap"
     NO_PROJECT = "NoProject"
+    VANTAGE_OFF = "VantageOff"
+    VANTAGE_FAILED = "VantageFailed"
     TRACES_SEEN = "TracesSeen"
     NO_SIGNAL = "NoSignal"
     NO_TRAFFIC = "NoTraffic"
@@ -239,7 +246,7 @@ TABLE: tuple[ReasonEntry, ...] = (
         "The object breaks a rule of its kind.",
         "Change the field that the message names. An API server with the current CRDs refuses most of these: "
         "update the CRDs.",
-        also=("ResolvedRefs",),
+        also=("ResolvedRefs", "Programmed"),
     ),
     _bad(
         Reason.INVALID_URL,
@@ -408,9 +415,33 @@ TABLE: tuple[ReasonEntry, ...] = (
     ),
     _bad(
         Reason.PROJECT_UNSUPPORTED,
-        "ResolvedRefs",
-        "This gateway cannot be given this project name: it does not decode header values.",
+        "Programmed",
+        "This gateway cannot be given this project name, or would send it in another form than others do.",
         "Use a project name without the characters that the message names.",
+    ),
+    _bad(
+        Reason.CA_BUNDLE_UNSUPPORTED,
+        "Programmed",
+        "The target has a CA bundle, and this gateway has no certificate setting for its exporter alone.",
+        "Let the gateway trust the CA by its own means and set spec.gateway.caInstalled: true.",
+    ),
+    _bad(
+        Reason.CAPTURE_UNSUPPORTED,
+        "Programmed",
+        "spec.capture.content is false, and nothing that can be written makes this gateway leave content out.",
+        "Switch content off in the gateway's own configuration, as the message says, and remove spec.capture.",
+    ),
+    _bad(
+        Reason.COLLECTOR_REQUIRED,
+        "Programmed",
+        "This gateway exports by gRPC only; LangSmith takes OTLP over HTTP only.",
+        "Put an OpenTelemetry Collector in between, and write a GatewayTelemetry for that.",
+    ),
+    _bad(
+        Reason.GATEWAY_VERSION_UNSUPPORTED,
+        "Programmed",
+        "This version of the gateway is configured in another way, or its version cannot be told.",
+        "Use the way that the message names.",
     ),
     _bad(
         Reason.NO_MATCHING_WORKLOADS,
@@ -782,6 +813,19 @@ TABLE: tuple[ReasonEntry, ...] = (
         "The target names no project, so there is none to send a canary to; the gateways' own traces are looked for.",
         "Set spec.project if a canary is wanted.",
     ),
+    _unsure(
+        Reason.VANTAGE_OFF,
+        ("Reachable",),
+        "verification.fromNamespace is set, and the operator may start no Jobs.",
+        "Set the chart's value verification.jobs.enabled, or take fromNamespace away.",
+    ),
+    _unsure(
+        Reason.VANTAGE_FAILED,
+        ("Reachable",),
+        "The Job that looks at LangSmith from the gateway's namespace gave no verdict.",
+        "Look at it: kubectl describe job -n NAMESPACE -l app.kubernetes.io/managed-by=gateway-telemetry-operator; "
+        "the annotation gatewaytelemetry.dev/requestedAt makes another.",
+    ),
     _ok(Reason.TRACES_SEEN, ("Producing",), "Traces of this gateway were read back, so it makes and exports spans."),
     _unsure(
         Reason.NO_SIGNAL,
@@ -812,6 +856,13 @@ TABLE: tuple[ReasonEntry, ...] = (
         "The traces were found in another project than the intended one.",
         "Look for what sets the project: the header langsmith-project, or langsmith.trace.session_name on the spans.",
         also=("Delivered",),
+    ),
+    _bad(
+        Reason.ORPHANS_DROPPED,
+        "Delivered",
+        "The gateway continues its callers' traces, and LangSmith drops spans whose parent it never receives.",
+        "Let the gateway begin traces of its own (docs/verification.md says how), or send the callers' spans to the "
+        "same project.",
     ),
     _bad(
         Reason.SPANS_REJECTED,

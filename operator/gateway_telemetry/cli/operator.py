@@ -17,6 +17,7 @@ from gateway_telemetry.control.operator import WatchesEnded, run
 from gateway_telemetry.control.settings import Address, Settings
 from gateway_telemetry.endpoint import HostPolicy
 from gateway_telemetry.plan.options import Options
+from gateway_telemetry.plan.vantage import Program
 
 
 class _AddressType(click.ParamType[Address]):
@@ -59,6 +60,12 @@ class _AddressType(click.ParamType[Address]):
     show_default=True,
     help="Look at LangSmith: probe targets, send canaries, read traces back. Without, nothing is claimed.",
 )
+@click.option(
+    "--probe-image",
+    help="This operator's image, to look at LangSmith from gateways' namespaces (spec.verification.fromNamespace) in "
+    "Jobs; none are started without.",
+)
+@click.option("--probe-image-pull-policy", default="IfNotPresent", show_default=True)
 @click.option("--log-format", default="text", show_default=True, type=click.Choice(["text", "json"]))
 @click.option(
     "--log-level", default="info", show_default=True, type=click.Choice(["debug", "info", "warning", "error"])
@@ -80,6 +87,8 @@ def operator(
     max_rollouts_per_namespace: int,
     resync: float,
     verify: bool,
+    probe_image: str | None,
+    probe_image_pull_policy: str,
     log_format: str,
     log_level: str,
 ) -> None:
@@ -102,6 +111,7 @@ def operator(
         health=health,
         metrics=metrics,
         verify=verify,
+        probe=Program(probe_image, probe_image_pull_policy, insecure_allow_loopback) if probe_image else None,
     )
     try:
         asyncio.run(run(settings))

@@ -35,7 +35,7 @@ def configure(level: str, form: str) -> None:
     """Send all logs to standard error.
 
     Args:
-        level: debug, info, warning or error; kopf's own chatter is shown from warning on, unless at debug.
+        level: debug, info, warning or error; what kopf and httpx say is shown from warning on, unless at debug.
         form: ``text`` or ``json``.
     """
     handler = logging.StreamHandler(sys.stderr)
@@ -45,7 +45,9 @@ def configure(level: str, form: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
+    # At debug, httpcore shows every header, keys included.
+    logging.getLogger("httpcore").setLevel(max(root.level, logging.INFO))
     if level != "debug":
         handler.addFilter(without_kopf_traces)
-        for name in ("kopf", "asyncio"):
+        for name in ("kopf", "asyncio", "httpx"):
             logging.getLogger(name).setLevel(max(root.level, logging.WARNING))

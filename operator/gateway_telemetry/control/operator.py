@@ -29,6 +29,7 @@ from gateway_telemetry.control.proof import Verifier
 from gateway_telemetry.control.queue import Handler, Queue, Ref, Retry
 from gateway_telemetry.control.reconcile import Reconciler
 from gateway_telemetry.control.settings import Settings
+from gateway_telemetry.control.vantage import Vantage
 from gateway_telemetry.plan.store import Store
 
 logger = logging.getLogger(__name__)
@@ -78,7 +79,10 @@ class Operator:
             gate = asyncio.Event()
             turns = Gate(self._store, settings.limits, self._queue.add_later)
             verifier = Verifier(self._store, settings.options, self._queue.add) if settings.verify else None
-            reconciler = Reconciler(client, self._store, self._feed, settings.options, turns, self._queue, verifier)
+            vantage = Vantage(client, settings.probe) if settings.verify else None
+            reconciler = Reconciler(
+                client, self._store, self._feed, settings.options, turns, self._queue, verifier, vantage
+            )
             if not await self._first_list(client, stop):
                 return
             async with contextlib.AsyncExitStack() as stack:

@@ -9,8 +9,10 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 
+from gateway_telemetry.adapters import adapter_of
 from gateway_telemetry.api import meta
 from gateway_telemetry.api.reasons import Reason
 from gateway_telemetry.cluster.client import Client
@@ -18,9 +20,10 @@ from gateway_telemetry.cluster.errors import ApiError
 from gateway_telemetry.cluster.paths import GATEWAY_TELEMETRIES, LANGSMITH_TARGETS
 from gateway_telemetry.control.feed import GATEWAY, TARGET, Feed
 from gateway_telemetry.control.gate import Gate
-from gateway_telemetry.control.lookups import Services, Targets, env_from, pods_of
+from gateway_telemetry.control.lookups import Services, Targets, env_from, files, pods_of
 from gateway_telemetry.control.proof import Verifier
 from gateway_telemetry.control.queue import Queue, Ref, Retry
+from gateway_telemetry.control.vantage import Vantage
 from gateway_telemetry.control.writes import Writer, refusal
 from gateway_telemetry.plan.gateways import REFERENCE, GatewayPlan, Planner, WorkloadKey, leaving, restorable
 from gateway_telemetry.plan.options import Options
@@ -55,6 +58,7 @@ class Reconciler:
         gate: Gate,
         queue: Queue,
         verifier: Verifier | None = None,
+        vantage: Vantage | None = None,
         now: Callable[[], str] | None = None,
     ) -> None:
         self._store = store
@@ -66,6 +70,7 @@ class Reconciler:
         self._options = options
         self._gate = gate
         self._verifier = verifier
+        self._vantage = vantage
         self._now = now or now_text
         self._deleting_since: dict[Key, float] = {}
         self._settling: dict[Key, float] = {}
@@ -146,23 +151,27 @@ class Reconciler:
         self, view: Gateway, plan: GatewayPlan, problems: dict[WorkloadKey, Refused], *, rolling: bool
     ) -> float | None:
         now = self._now()
-        proof, running_since = self._proof(view, plan, now)
+        proof, running_since, pause = await self._proof(view, plan, now)
         await self._writer.status(GATEWAY_TELEMETRIES, view, gateway_status(view, plan, now, proof, running_since))
         if problems:
             raise Retry("; ".join(sorted({item.message for item in problems.values()})))
         if not _suspended(view) and any(_replaces_pods(item) for item in plan.sinks):
             return 0.0  # due only now: a turn that became free, a Secret that has just been written
-        return ROLLING_SECONDS if rolling else None
+        return ROLLING_SECONDS if rolling else pause
 
-    def _proof(self, view: Gateway, plan: GatewayPlan, now: str) -> tuple[GatewayProof | None, str | None]:
-        """Return what is known of a gateway's traces, and since when all of its pods run as they are to."""
+    async def _proof(
+        self, view: Gateway, plan: GatewayPlan, now: str
+    ) -> tuple[GatewayProof | None, str | None, float | None]:
+        """Return what is known of a gateway's traces, since when its pods run as they are to, and when to come back."""
         if self._verifier is None or _suspended(view):
-            return None, None
+            return None, None, None
         programmed = any(item.type == "Programmed" and item.status == "True" for item in plan.findings)
-        running_since = (
-            None if plan.connection is None else since(view, plan.connection, programmed=programmed, now=now)
-        )
-        return self._verifier.gateway(view, plan, running_since), running_since
+        running = None if plan.connection is None else since(view, plan.connection, programmed=programmed, now=now)
+        proof = self._verifier.gateway(view, plan, running)
+        if self._vantage is None:
+            return proof, running, None
+        reachable, hash_, pause = await self._vantage.look(view, plan)
+        return replace(proof, reachable=reachable, vantage=hash_), running, pause
 
     def _settles(self, key: Key, *, settling: bool) -> bool:
         """Tell whether to wait a moment with the status.
@@ -181,7 +190,10 @@ class Reconciler:
             target = self._store.targets.get(target_key(view))
             if target is not None and await self._services.refresh(target):
                 self._queue.add(Ref(TARGET, *target.key))
-        names = await env_from(self._client, self._store.workloads_matching(view))
+        matching = self._store.workloads_matching(view)
+        names = await env_from(self._client, matching)
+        reads = view.spec is not None and adapter_of(view.spec.gateway).reads_files
+        texts = await files(self._client, matching) if reads else {}
         return Planner(
             self._store,
             self._options,
@@ -189,6 +201,7 @@ class Reconciler:
             lambda workload: names.get(workload.key, {}),
             lambda workload: pods.get(workload.key),
             self._gate,
+            lambda workload: texts.get(workload.key, {}),
         )
 
     async def _read_pods(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from gateway_telemetry.cluster.lease import LeaseTimes
 from gateway_telemetry.control.gate import Limits
 from gateway_telemetry.plan.options import Options
+from gateway_telemetry.plan.vantage import Program
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Settings:
         resync_seconds: pause between full lists, which heal what a watch missed.
         lease: namespace and name of the leader's Lease, or None to run without election.
         identity: holder name in the Lease.
+        probe: what runs in Jobs that look at LangSmith from gateways' namespaces; None to start none.
         verify: whether to look at LangSmith: probes, canaries and reads.
     """
 
@@ -59,5 +61,6 @@ class Settings:
     lease_times: LeaseTimes = field(default_factory=LeaseTimes)
     identity: str = ""
     verify: bool = True
+    probe: Program | None = None
     health: Address | None = None
     metrics: Address | None = None

@@ -6,12 +6,12 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from gateway_telemetry.adapters import adapter_for
+from gateway_telemetry.adapters import adapter_of
 from gateway_telemetry.api.conditions import Finding, bad, good, summarise, unknown
 from gateway_telemetry.api.gateway import GatewayTelemetrySpec
 from gateway_telemetry.api.reasons import Reason
 from gateway_telemetry.endpoint import EndpointProblem
-from gateway_telemetry.plan.inject import EnvFromLookup, Lookups, held, injected
+from gateway_telemetry.plan.inject import EnvFromLookup, FilesLookup, Lookups, held, injected
 from gateway_telemetry.plan.options import Options
 from gateway_telemetry.plan.proof import Connection, connection_hash
 from gateway_telemetry.plan.reference import ReferenceWrite, reference_write, referring
@@ -98,11 +98,12 @@ class Planner:
         env_from: EnvFromLookup,
         pods: PodLookup = lambda _: None,
         gate: Gate | None = None,
+        files: FilesLookup = lambda _: {},
     ) -> None:
         self._store = store
         self._options = options
         self._targets = targets
-        self._lookups = Lookups(env_from, pods, gate)
+        self._lookups = Lookups(env_from, pods, gate, files)
 
     def plan(self, view: Gateway, failures: Mapping[WorkloadKey, Refused] | None = None) -> GatewayPlan:
         """Return the plan for one GatewayTelemetry that exists and is not being deleted.
@@ -118,8 +119,8 @@ class Planner:
         keys = {(item.kind, item.name) for item in selected}
         undone = tuple(item for item in records if not _left_behind(item, view))
         left = tuple(item for item in undone if not _wanted(item, view.spec, keys))
-        if not matched:
-            kind, way = view.spec.install.workloads.kind, "inject" if view.spec.install.inject else "reference"
+        if not matched and view.spec.install.workloads is not None:
+            kind, way = view.spec.install.workloads.kind, view.spec.install.way
             message = (
                 f"spec.install.{way}.workloads.selector matches no {kind} in namespace {view.namespace}: compare "
                 f"it with kubectl get {kind.lower()}s -n {view.namespace} --show-labels"
@@ -154,12 +155,13 @@ class Planner:
         return replace(plan, connection=self._connection(view, view.spec, found))
 
     def _connection(self, view: Gateway, spec: GatewayTelemetrySpec, found: References) -> Connection:
-        stamped = adapter_for(spec.gateway.type).evidence == "Resource"
+        stamped = adapter_of(spec.gateway).evidence == "Resource"
         return Connection(
             target_key(view),
             found.project,
             connection_hash(view, found.resolved, found.target.workspace_id, found.project),
             identity(view, self._options) if stamped else None,
+            found.resolved.ca_pem is not None,
         )
 
     def _astray(self, view: Gateway, sinks: tuple[SinkState, ...]) -> Iterator[Record]:

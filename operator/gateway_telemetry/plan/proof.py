@@ -59,12 +59,14 @@ class Connection:
     Attributes:
         hash: of what the gateway sends with.
         stamp: value of the resource attribute ``gatewaytelemetry.id`` on its traces; None where it can carry none.
+        ca: whether the target names a CA.
     """
 
     target: Key
     project: str
     hash: str
     stamp: str | None
+    ca: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,11 +80,18 @@ class Seen:
 
 @dataclass(frozen=True)
 class GatewayProof:
-    """What is known of one gateway's traces."""
+    """What is known of one gateway's traces.
+
+    Attributes:
+        reachable: LangSmith as seen from the gateway's namespace, where that is asked for.
+        vantage: hash of what that look depended on, once there is a verdict.
+    """
 
     producing: Finding
     delivered: Finding
     seen: Seen | None = None
+    reachable: Finding | None = None
+    vantage: str | None = None
 
 
 def target_hash(view: Target, resolved: Resolved) -> str:
@@ -162,6 +171,11 @@ def gateway_findings(findings: Sequence[Finding], proof: GatewayProof) -> list[F
         return list(findings)
     found = [item for item in findings if item.type in ("Accepted", "ResolvedRefs", "Programmed")]
     counted = [item.type for item in found]
+    if proof.reachable is not None:
+        found.append(proof.reachable)
+        # Traces that arrive are more than a look from beside the gateway.
+        if proof.reachable.status == "False" and proof.delivered.status != "True":
+            counted.append("Reachable")
     found += [proof.producing, proof.delivered]
     if proof.delivered.status == "False":
         counted.append("Delivered")

@@ -73,6 +73,8 @@ def gateway_status(
         status["traces"] = {"endpoint": endpoint, "project": project}
         if plan.connection is not None and since is not None:
             status["traces"] |= {"hash": plan.connection.hash, "since": since}
+    if proof is not None and proof.vantage is not None:
+        status["vantage"] = {"hash": proof.vantage}
     if proof is not None and proof.seen is not None:
         status["evidence"] = {"lastTraceTime": proof.seen.time, "project": proof.seen.project}
         if proof.seen.run_url is not None:

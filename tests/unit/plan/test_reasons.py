@@ -41,6 +41,7 @@ from tests.unit.plan.build import (
     target,
 )
 
+LANGSMITH = {"type": "litellm", "litellm": {"callback": "langsmith"}}
 PACKAGE = Path(gateway_telemetry.__file__).parent
 
 WRITTEN_BY_THE_LOOP = {
@@ -200,6 +201,11 @@ ROWS: dict[Reason, Callable[[], World]] = {
     Reason.PROJECT_NOT_ALLOWED: lambda: one_gateway(
         target(project=None, allowedProjects=["a"]), view=gateway(project="b")
     ),
+    Reason.PROJECT_UNSUPPORTED: lambda: one_gateway(view=gateway(gateway={"type": "portkey"}, project="a,b")),
+    Reason.CA_BUNDLE_UNSUPPORTED: lambda: with_ca({"ca.crt": CA_PEM}, deployment(), gateway(gateway=LANGSMITH)),
+    Reason.CAPTURE_UNSUPPORTED: lambda: one_gateway(view=gateway(gateway=LANGSMITH, capture={"content": False})),
+    Reason.COLLECTOR_REQUIRED: lambda: one_gateway(view=gateway(gateway={"type": "kgateway"})),
+    Reason.GATEWAY_VERSION_UNSUPPORTED: lambda: one_gateway(view=gateway(gateway={"type": "truefoundry"})),
     Reason.PROJECT_NOT_HEADER_SAFE: lambda: one_gateway(view=gateway(project="проект")),
     Reason.NO_MATCHING_WORKLOADS: lambda: one_gateway(workload=deployment(labels={"app": "other"})),
     Reason.CONFLICTED: contended,
@@ -281,11 +287,12 @@ def test_every_reason_is_reached_by_a_plan_or_by_the_loop() -> None:
     elsewhere = {
         Reason.RESTORING,
         Reason.UNINSTALLED,  # tests/cluster/test_uninstall.py
-        Reason.PROJECT_UNSUPPORTED,
         *VERIFICATION,  # tests/unit/langsmith/test_reasons.py
         Reason.TRACES_SEEN,  # test_proof.py
         Reason.NO_SIGNAL,  # test_proof.py
         Reason.NO_PROJECT,  # test_proof.py
+        Reason.VANTAGE_OFF,  # test_vantage.py
+        Reason.VANTAGE_FAILED,  # test_vantage.py
     }
     assert set(Reason) - set(ROWS) - elsewhere == WRITTEN_BY_THE_LOOP
     loop = "".join(path.read_text() for path in sorted((PACKAGE / "control").glob("*.py")))
