@@ -6,8 +6,18 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from gateway_telemetry.api.meta import Condition, ContainerName, DataKey, LabelSelector, NamespaceName, ObjectName, ProjectName
+from gateway_telemetry.api.meta import (
+    Condition,
+    ContainerName,
+    DataKey,
+    LabelSelector,
+    NamespaceName,
+    ObjectName,
+    ProjectName,
+    SecretKeyRef,
+)
 from gateway_telemetry.api.rules import Checked, Model, Rule, differs, matcher, matches
+from gateway_telemetry.api.target import CaBundleRef
 
 
 class TargetRef(Model):
@@ -283,6 +293,19 @@ class Resource(Model):
     rollout: Rollout | None = Field(default=None, description="When pods are replaced.")
 
 
+ControlPlaneUrl = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=2048),
+    *Checked.by(
+        matches(
+            r"^https://[^/?#@ ]+/?$",
+            "url is written like https://acme.truefoundry.cloud: https:// and the host, with its port where that is "
+            "not 443; no path, user name, query or fragment",
+        ),
+    ),
+]
+
+
 class ControlPlane(Model):
     """TrueFoundry's control plane, which holds one trace export for all gateways of a tenant."""
 
@@ -298,8 +321,12 @@ class ControlPlane(Model):
     tenant: Annotated[
         str,
         StringConstraints(min_length=1, max_length=63),
-        *Checked.by(matches(r"^[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$", "tenant is the name of your tenant, as the "
-        "control plane shows it: letters, digits, '-', '_' and '.'")),
+        *Checked.by(
+            matches(
+                r"^[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$",
+                "tenant is the name of your tenant, as the control plane shows it: letters, digits, '-', '_' and '.'",
+            )
+        ),
     ] = Field(description="Name of the tenant; compared with what the control plane says before anything is written.")
     ca_bundle_ref: CaBundleRef | None = Field(
         default=None,
@@ -578,8 +605,7 @@ class GatewayTelemetryStatus(Model):
     counts: Counts | None = Field(default=None, description="How many sinks there are.")
     conditions: list[Condition] | None = Field(
         default=None,
-        description="Accepted, ResolvedRefs, Programmed, Producing, Delivered, Ready; Reachable where asked for; Stalled and "
-        "Reconciling while "
-        "they hold.",
+        description="Accepted, ResolvedRefs, Programmed, Producing, Delivered, Ready; Reachable where asked for; "
+        "Stalled and Reconciling while they hold.",
         json_schema_extra={"listType": "map", "listMapKeys": ["type"]},
     )
