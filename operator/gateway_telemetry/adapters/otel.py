@@ -11,7 +11,16 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from gateway_telemetry.adapters.base import CA_DIRECTORY, CA_KEY, HEADERS_KEY, Context, EnvVar, Forbidden, Settings
+from gateway_telemetry.adapters.base import (
+    CA_DIRECTORY,
+    CA_KEY,
+    HEADERS_KEY,
+    Context,
+    EnvVar,
+    Forbidden,
+    Seen,
+    Settings,
+)
 from gateway_telemetry.api.reasons import Reason
 
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
@@ -23,6 +32,7 @@ TRACES_PROTOCOL = "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"
 TRACES_CERTIFICATE = "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE"
 RESOURCE_ATTRIBUTES = "OTEL_RESOURCE_ATTRIBUTES"
 HTTP_PROTOBUF = "http/protobuf"
+CAPTURE_CONTENT = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 
 IDENTITY_ATTRIBUTE = "gatewaytelemetry.id"
 _KIND_ATTRIBUTE = {
@@ -54,25 +64,31 @@ _OFF = (
 
 
 def resource_attributes(context: Context) -> str:
-    """Return the value of OTEL_RESOURCE_ATTRIBUTES: evidence stamp, workload, then the user's own.
+    """Return the value of OTEL_RESOURCE_ATTRIBUTES.
 
     Values are percent-encoded as the Resource SDK specification asks for;
     https://opentelemetry.io/docs/specs/otel/resource/sdk/#specifying-resource-information-via-an-environment-variable.
+    """
+    return ",".join(f"{key}={quote(value, safe='')}" for key, value in attributes(context).items())
+
+
+def attributes(context: Context) -> dict[str, str]:
+    """Return the resource attributes: evidence stamp, workload, then the user's own.
+
     The stamp is an id of the object, never a hash of its content: a hash would start new series at other vendors
     with every change.
     """
     kind, namespace, name = context.workload
-    attributes = {
+    return {
         IDENTITY_ATTRIBUTE: context.identity,
         "k8s.namespace.name": namespace,
         **({_KIND_ATTRIBUTE[kind]: name} if name else {}),
         **dict(sorted((context.spec.resource_attributes or {}).items())),
     }
-    return ",".join(f"{key}={quote(value, safe='')}" for key, value in attributes.items())
 
 
-def common(context: Context, endpoint: tuple[EnvVar, ...]) -> Settings:
-    """Return the exporter's settings with the given endpoint variables in front."""
+def common(context: Context, endpoint: tuple[EnvVar, ...], more: tuple[EnvVar, ...] = ()) -> Settings:
+    """Return the exporter's settings, the given endpoint variables in front and ``more`` behind them."""
     env = [
         *endpoint,
         EnvVar(TRACES_HEADERS, secret_key=HEADERS_KEY),
@@ -84,6 +100,7 @@ def common(context: Context, endpoint: tuple[EnvVar, ...]) -> Settings:
     # What the user asked for must arrive or be a conflict; the bare stamp gives way to what is there.
     stamp_only = not context.spec.resource_attributes
     env.append(EnvVar(RESOURCE_ATTRIBUTES, value=resource_attributes(context), yields=stamp_only))
+    env += more
     return Settings(tuple(env), files, mount_ca=context.ca_pem is not None)
 
 
@@ -106,6 +123,19 @@ def ca_overridden(context: Context) -> tuple[Forbidden, ...]:
     )
 
 
+def no_content(context: Context) -> bool:
+    """Tell whether prompts and completions are to be left out of traces."""
+    return context.spec.capture is not None and not context.spec.capture.content
+
+
+def advice(seen: Seen) -> list[str]:
+    """Return warnings about what thins traces out, or doubles them."""
+    notes = duplicates(seen.env)
+    if str(seen.env.get("OTEL_TRACES_SAMPLER") or "").lower() in _RATIO_SAMPLERS:
+        notes.append("OTEL_TRACES_SAMPLER keeps only the part of the traces that OTEL_TRACES_SAMPLER_ARG names")
+    return notes
+
+
 def duplicates(env: Mapping[str, Any]) -> list[str]:
     """Return warnings about variables of LangSmith's SDK that may send the same traces a second time."""
     return [
@@ -117,4 +147,5 @@ def duplicates(env: Mapping[str, Any]) -> list[str]:
 
 
 _DUPLICATE_PATHS = ("LANGSMITH_OTEL_ENABLED", "LANGSMITH_TRACING", "LANGSMITH_TRACING_V2", "LANGCHAIN_TRACING_V2")
+_RATIO_SAMPLERS = frozenset({"traceidratio", "parentbased_traceidratio"})
 _FALSE = frozenset({"", "0", "false", "no", "off"})

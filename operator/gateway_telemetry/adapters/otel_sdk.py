@@ -6,16 +6,38 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway_telemetry.adapters import otel
-from gateway_telemetry.adapters.base import Context, EnvVar, Evidence, Forbidden, Settings
+from gateway_telemetry.adapters.base import Adapter, Context, EnvVar, Forbidden, Page, Seen, Settings
 from gateway_telemetry.api.reasons import Reason
 
+_NO_CONTENT = (
+    EnvVar(otel.CAPTURE_CONTENT, "no_content"),
+    EnvVar("OPENINFERENCE_HIDE_INPUTS", "true"),
+    EnvVar("OPENINFERENCE_HIDE_OUTPUTS", "true"),
+    EnvVar("TRACELOOP_TRACE_CONTENT", "false"),
+)
+"""Each family of instrumentations reads its own and ignores the others'."""
 
-class OtelSdk:
+
+class OtelSdk(Adapter):
     """Traces-scoped variables of the OTLP exporter."""
 
     type = "otel-sdk"
-    container: str | None = None
-    evidence: Evidence = "Resource"
+    page = Page(
+        title="Any program with an OpenTelemetry SDK",
+        source="https://opentelemetry.io/docs/specs/otel/protocol/exporter/",
+        restart="restart of its pods",
+        ca=f"`{otel.TRACES_CERTIFICATE}`",
+        content="variables of OpenTelemetry's, OpenInference's and OpenLLMetry's instrumentations; spans that the "
+        "program writes itself are its own affair",
+        headers="percent-encoded",
+        notes=(
+            "Seen with the SDKs for Python, Node and Go. A program that sets its exporter up in code ignores "
+            "variables.",
+            "`OTEL_SERVICE_NAME` is left alone, because metrics and logs carry it too; the attribute "
+            "`k8s.deployment.name` names the gateway. `resourceAttributes: {service.name: …}` sets it where the "
+            "program has none.",
+        ),
+    )
 
     def settings(self, context: Context) -> Settings:
         """See Adapter.settings."""
@@ -26,7 +48,8 @@ class OtelSdk:
                 endpoint = EnvVar(otel.ENDPOINT, context.endpoints.otlp)
             case _:
                 endpoint = EnvVar(otel.ENDPOINT, context.endpoints.traces)
-        return otel.common(context, (endpoint, EnvVar(otel.TRACES_PROTOCOL, otel.HTTP_PROTOBUF)))
+        content = _NO_CONTENT if otel.no_content(context) else ()
+        return otel.common(context, (endpoint, EnvVar(otel.TRACES_PROTOCOL, otel.HTTP_PROTOBUF)), content)
 
     def forbidden(self, context: Context) -> tuple[Forbidden, ...]:
         """See Adapter.forbidden."""
@@ -47,15 +70,15 @@ class OtelSdk:
             rules.append(Forbidden(otel.TRACES_ENDPOINT, Reason.ENV_CONFLICT, why))
         return tuple(rules)
 
-    def advice(self, env: Mapping[str, Any]) -> list[str]:
+    def advice(self, seen: Seen) -> list[str]:
         """See Adapter.advice."""
-        notes = otel.duplicates(env)
-        if env.get(otel.PROTOCOL) == "grpc":
+        notes = otel.advice(seen)
+        if seen.env.get(otel.PROTOCOL) == "grpc":
             notes.append(
                 f"{otel.PROTOCOL}=grpc is on the container; {otel.TRACES_PROTOCOL}={otel.HTTP_PROTOBUF} goes before it "
                 "in SDKs that follow the specification"
             )
-        return notes + _redirected(env)
+        return notes + _redirected(seen.env)
 
 
 def _style(context: Context) -> str:

@@ -10,12 +10,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gateway_telemetry.adapters import CA_KEY, HEADERS_KEY
+from gateway_telemetry.adapters import COPY_KEYS, adapter_of
 from gateway_telemetry.api import meta
 from gateway_telemetry.api.reasons import Reason
 from gateway_telemetry.cli import shapes
 from gateway_telemetry.cli.documents import Id, Loaded, label
 from gateway_telemetry.plan.gateways import REFERENCE, GatewayPlan, Planner, WorkloadKey, Write, restorable
+from gateway_telemetry.plan.inject import seen_of
 from gateway_telemetry.plan.injection import merged
 from gateway_telemetry.plan.options import Options
 from gateway_telemetry.plan.reference import CA_SUFFIX, ReferenceWrite, reference_objects
@@ -31,6 +32,7 @@ from gateway_telemetry.plan.views import (
     Key,
     Record,
     Workload,
+    mounted_config_maps,
     project_record,
     project_source,
     project_workload,
@@ -75,7 +77,7 @@ class _World:
         self._failures: dict[WorkloadKey, Refused] = {}
         self._now = ""
         self._names = _names_by_namespace(loaded)
-        self._planner = Planner(self._store, options, self._resolve, self._env_names)
+        self._planner = Planner(self._store, options, self._resolve, self._env_names, files=self._files)
         for item in loaded:
             self._places[item.id] = item.place
             self._put(item.id, item.obj)
@@ -123,8 +125,13 @@ class _World:
 
     def _notes(self, id_: Id, plan: GatewayPlan) -> list[str]:
         found = [self._line(id_, text) for text in plan.advice]
+        spec = self._store.gateways[id_[2], id_[3]].spec
         for sink in plan.sinks:
             container = None if sink.container is None else sink.workload.container(sink.container)
+            if container is not None and spec is not None:
+                seen = seen_of(sink.workload, container, self._files)
+                place = _id(shapes.WORKLOADS[sink.workload.kind], sink.workload.key[1:])
+                found += [self._line(place, text) for text in adapter_of(spec.gateway).advice(seen)]
             for entry in () if container is None else container.env_from:
                 for kind, field in ((shapes.CONFIG_MAP, "configMapRef"), (shapes.SECRET, "secretRef")):
                     name = (entry.get(field) or {}).get("name")
@@ -210,9 +217,8 @@ class _World:
         metadata = {**found["metadata"], **wanted["metadata"]}
         for field in ("labels", "annotations"):
             metadata[field] = {**(found["metadata"].get(field) or {}), **wanted["metadata"][field]}
-        others = {
-            key: text for key, text in (found.get("data") or {}).items() if key not in (HEADERS_KEY, CA_KEY, RECORD_KEY)
-        }
+        ours = {*COPY_KEYS, RECORD_KEY}
+        others = {key: text for key, text in (found.get("data") or {}).items() if key not in ours}
         self._put(id_, {**found, "metadata": metadata, "data": {**others, **wanted["data"]}})
 
     def _restore(self, record: Record) -> None:
@@ -275,6 +281,13 @@ class _World:
             key = hosted.service_ref.namespace or target.namespace, hosted.service_ref.name
             service = self._objects.get(_id(shapes.SERVICE, key))
         return resolve(target, self._store, self._options, service)
+
+    def _files(self, workload: Workload) -> Mapping[str, str]:
+        found: dict[str, str] = {}
+        for name in sorted(mounted_config_maps(workload)):
+            obj = self._objects.get(_id(shapes.CONFIG_MAP, (workload.namespace, name))) or {}
+            found |= {key: text for key, text in (obj.get("data") or {}).items() if isinstance(text, str)}
+        return found
 
     def _env_names(self, workload: Workload) -> Mapping[tuple[str, str], frozenset[str] | None]:
         return self._names.get(workload.namespace, {})

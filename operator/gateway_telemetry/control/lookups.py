@@ -18,7 +18,7 @@ from gateway_telemetry.plan.options import Options
 from gateway_telemetry.plan.rollout import overdue
 from gateway_telemetry.plan.store import Store, Target, sources_of
 from gateway_telemetry.plan.targets import TargetResult, resolve
-from gateway_telemetry.plan.views import Pod, Workload, project_pod
+from gateway_telemetry.plan.views import Pod, Workload, mounted_config_maps, project_pod
 
 FRESH_SECONDS = 30.0
 """How long an answer is used again; a resync asks anew."""
@@ -112,6 +112,24 @@ async def env_from(client: Client, workloads: Iterable[Workload]) -> dict[Worklo
         }
         if names:
             found[workload.key] = names
+    return found
+
+
+async def files(client: Client, workloads: Iterable[Workload]) -> dict[WorkloadKey, dict[str, str]]:
+    """Return, by workload, the texts of the ConfigMaps that its pods mount; what may not be read is left out.
+
+    Raises:
+        ApiError: an object could not be read, other than for lack of permission.
+    """
+    found: dict[WorkloadKey, dict[str, str]] = {}
+    for workload in workloads:
+        texts: dict[str, str] = {}
+        for name in sorted(mounted_config_maps(workload)):
+            try:
+                texts |= ((await client.find(CONFIG_MAPS, workload.namespace, name)) or {}).get("data") or {}
+            except Forbidden:
+                continue
+        found[workload.key] = texts
     return found
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from gateway_telemetry.adapters import Adapter, Context, adapter_for
+from gateway_telemetry.adapters import Adapter, Context, Seen, adapter_of
 from gateway_telemetry.api.gateway import GatewayTelemetrySpec
 from gateway_telemetry.api.reasons import Reason
 from gateway_telemetry.endpoint import EndpointProblem, Headers
@@ -30,6 +30,7 @@ from gateway_telemetry.plan.writes import (
 )
 
 EnvFromLookup = Callable[[Workload], checks.EnvFromKeys]
+FilesLookup = Callable[[Workload], Mapping[str, str]]
 
 
 @dataclass(frozen=True)
@@ -40,11 +41,13 @@ class Lookups:
         env_from: names that envFrom gives a container.
         pods: pods of a workload.
         gate: whose turn it is; everybody's when None.
+        files: texts of the ConfigMaps that a workload's pods mount, where its adapter reads them.
     """
 
     env_from: EnvFromLookup
     pods: PodLookup
     gate: Gate | None = None
+    files: FilesLookup = lambda _: {}
 
 
 def injected(
@@ -67,9 +70,11 @@ def injected(
     container: str | None = None
     assert spec.install.inject is not None
     try:
-        adapter = adapter_for(spec.gateway.type)
+        adapter = adapter_of(spec.gateway)
         picked = checks.pick_container(workload, spec.install.inject.container, adapter)
         container = picked.name
+        seen = seen_of(workload, picked, lookups.files)
+        adapter.check(seen)
         write = _write(view, workload, picked, adapter, context_of(spec, refers, stamp, workload.key), store, lookups)
     except EndpointProblem as problem:
         return sink(workload, "Blocked", Reason(problem.reason), f"{where}: {problem.message}", container)
@@ -88,9 +93,13 @@ def injected(
     if workload.owned:
         message = f"{where} carries them, but the operator's claim on its fields is not given up yet; it is tried again"
         return sink(workload, "Failed", Reason.WRITE_FAILED, message, container, write)
-    env = {item.get("name"): item.get("value") for item in picked.env}
-    notes = adapter.advice({key: value for key, value in env.items() if key is not None})
-    return _rolling_out(spec, write, ". ".join(notes), lookups)
+    return _rolling_out(spec, write, ". ".join(adapter.advice(seen)), lookups)
+
+
+def seen_of(workload: Workload, container: Container, files: FilesLookup) -> Seen:
+    """Return what an adapter may see of a workload."""
+    env = {item["name"]: item.get("value") for item in container.env if item.get("name") is not None}
+    return Seen(env, workload.labels, files(workload))
 
 
 def context_of(spec: GatewayTelemetrySpec, refers: References, stamp: str, workload: tuple[str, str, str]) -> Context:
@@ -99,7 +108,7 @@ def context_of(spec: GatewayTelemetrySpec, refers: References, stamp: str, workl
         spec=spec,
         endpoints=refers.resolved.endpoints,
         headers=Headers(refers.resolved.key, refers.project, refers.target.workspace_id),
-        ca_pem=refers.resolved.ca_pem,
+        ca_pem=None if spec.gateway.ca_installed else refers.resolved.ca_pem,
         identity=stamp,
         workload=workload,
     )

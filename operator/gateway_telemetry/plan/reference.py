@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from gateway_telemetry.adapters import CA_DIRECTORY, CA_KEY, Forbidden, adapter_for
+from gateway_telemetry.adapters import CA_DIRECTORY, CA_KEY, Forbidden, adapter_of
 from gateway_telemetry.api import meta
 from gateway_telemetry.api.gateway import GatewayTelemetrySpec
 from gateway_telemetry.api.reasons import Reason
 from gateway_telemetry.endpoint import EndpointProblem
 from gateway_telemetry.plan import checks
-from gateway_telemetry.plan.inject import Lookups, context_of
+from gateway_telemetry.plan.inject import Lookups, context_of, seen_of
 from gateway_telemetry.plan.injection import Injection
 from gateway_telemetry.plan.references import References
 from gateway_telemetry.plan.rollout import progress, trouble
@@ -71,13 +71,14 @@ def reference_write(
     assert spec.install.reference is not None
     name = spec.install.reference.secret_name
     # One Secret for all: it names none of them, or a second workload would restart the first.
-    context = context_of(spec, refers, stamp, (spec.install.workloads.kind, view.namespace, ""))
-    adapter = adapter_for(spec.gateway.type)
+    context = context_of(spec, refers, stamp, (spec.install.reference.workloads.kind, view.namespace, ""))
+    adapter = adapter_of(spec.gateway)
     settings = adapter.settings(context)
     data = {
         item.name: settings.files[item.secret_key] if item.secret_key is not None else item.value or ""
         for item in settings.env
     }
+    data |= {name: settings.files[name] for name in settings.documents}
     ca = settings.files.get(CA_KEY) if settings.mount_ca else None
     record = store.records.get((view.namespace, name))
     if record is not None:
@@ -181,7 +182,10 @@ def referring(
     if failure is not None:
         return sink(workload, "Failed", failure.reason, failure.message)
     try:
+        notes = _adapted(spec, workload, write, lookups)
         _check_reference(workload, write, lookups.env_from(workload), where)
+    except EndpointProblem as problem:
+        return sink(workload, "Blocked", Reason(problem.reason), f"{where}: {problem.message}")
     except Refused as refusal:
         return sink(workload, "Blocked", refusal.reason, refusal.message)
     if write.due:
@@ -192,7 +196,24 @@ def referring(
         message = f"Secret {write.namespace}/{write.name} is not written yet"
         return sink(workload, "Pending", Reason.NOT_WRITTEN, message)
     assert write.record is not None
-    return _running(view, spec, workload, write.record.changed_at, lookups)
+    found = _running(view, spec, workload, write.record.changed_at, lookups)
+    return replace(found, message=notes) if found.state == "Programmed" else found
+
+
+def _adapted(spec: GatewayTelemetrySpec, workload: Workload, write: ReferenceWrite, lookups: Lookups) -> str:
+    """Return the adapter's warnings about the containers that take variables from the Secret.
+
+    Raises:
+        EndpointProblem: these settings are not for this workload.
+    """
+    adapter = adapter_of(spec.gateway)
+    takers = [item for item in workload.containers if _takes_from(item, write.name)]
+    notes: dict[str, None] = {}
+    for container in takers or workload.containers[:1]:
+        seen = seen_of(workload, container, lookups.files)
+        adapter.check(seen)
+        notes.update(dict.fromkeys(adapter.advice(seen)))
+    return ". ".join(notes)
 
 
 def _running(

@@ -117,6 +117,16 @@ class Workload:
         return next((item for item in self.containers if item.name == name), None)
 
 
+def mounted_config_maps(workload: Workload) -> set[str]:
+    """Return the names of the ConfigMaps in a workload's volumes."""
+    sources = (item for volume in workload.volumes for item in (volume, *_projected(volume)))
+    return {name for item in sources if (name := (item.get("configMap") or {}).get("name"))}
+
+
+def _projected(volume: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    return (volume.get("projected") or {}).get("sources") or ()
+
+
 @dataclass(frozen=True, slots=True)
 class Pod:
     """A pod as far as rollouts are concerned.
@@ -323,7 +333,7 @@ _ROLLOUTS = {"Deployment": _deployment, "StatefulSet": _stateful_set, "DaemonSet
 
 
 _RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
-_HOPELESS = frozenset(
+HOPELESS = frozenset(
     {
         "CrashLoopBackOff",
         "ImagePullBackOff",
@@ -346,7 +356,7 @@ def project_pod(obj: Mapping[str, Any]) -> Pod | None:
     found = None
     for item in states:
         waiting = (item.get("state") or {}).get("waiting") or {}
-        if waiting.get("reason") in _HOPELESS:
+        if waiting.get("reason") in HOPELESS:
             found = f"container {item.get('name')}: {waiting['reason']}"
             break
     annotations = metadata.get("annotations") or {}

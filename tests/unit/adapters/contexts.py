@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gateway_telemetry.adapters import Context
-from gateway_telemetry.api.gateway import GatewayTelemetrySpec
+from gateway_telemetry.api.gateway import FILE_GATEWAYS, GatewayTelemetrySpec
 from gateway_telemetry.endpoint import Endpoints, Headers, saas
 
 KEY = "lsv2_sk_MARKED4711"
@@ -22,14 +22,18 @@ def context(
     workspace: str | None = WORKSPACE,
     ca_pem: str | None = None,
     attributes: dict[str, str] | None = None,
+    content: bool | None = None,
     name: str = "front",
 ) -> Context:
     gateway = {"type": type_, **(options or {})}
+    workloads = {"selector": {"matchLabels": {"app": "front"}}}
+    reference = {"reference": {"secretName": "front-otlp", "workloads": workloads}}
     spec: dict[str, Any] = {
         "targetRef": {"name": "prod"},
         "gateway": gateway,
-        "install": {"inject": {"workloads": {"selector": {"matchLabels": {"app": "front"}}}}},
+        "install": reference if type_ in FILE_GATEWAYS else {"inject": {"workloads": workloads}},
         "resourceAttributes": attributes,
+        "capture": None if content is None else {"content": content},
     }
     return Context(
         spec=GatewayTelemetrySpec.model_validate(spec),

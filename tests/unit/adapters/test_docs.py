@@ -6,15 +6,13 @@ import re
 import runpy
 from pathlib import Path
 
-from gateway_telemetry.adapters import Adapter, EnvVar
+from gateway_telemetry.adapters import Adapter, EnvVar, Seen
 from tests.unit.adapters.contexts import PEM, context
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "adapters.md").read_text(encoding="utf-8")
 IMPORTS = """
 from __future__ import annotations
-from collections.abc import Mapping
-from typing import Any
-from gateway_telemetry.adapters import Context, EnvVar, Evidence, Forbidden, Settings, otel
+from gateway_telemetry.adapters import Adapter, Context, EnvVar, Forbidden, Page, Seen, Settings, otel
 from gateway_telemetry.api.reasons import Reason
 """
 
@@ -32,4 +30,4 @@ def test_the_example_is_an_adapter(tmp_path: Path) -> None:
         EnvVar("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf"),
     )
     assert [rule.name for rule in adapter.forbidden(asked)][-1] == "EXAMPLE_OTLP_URL"
-    assert adapter.advice({}) == []
+    assert adapter.advice(Seen()) == []

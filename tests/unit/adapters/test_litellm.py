@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway_telemetry.adapters import EnvVar, adapter_for
+from gateway_telemetry.adapters import EnvVar, Seen, adapter_for
 from gateway_telemetry.endpoint import self_hosted
 from tests.unit.adapters.contexts import KEY, PEM, context
 
@@ -100,4 +100,4 @@ def test_with_a_ca_also_what_would_override_it() -> None:
 )
 def test_a_second_way_to_langsmith_is_told(name: str, value: str | None, told: bool) -> None:
     expected = [f"{name} may send the same traces to LangSmith a second time"] if told else []
-    assert ADAPTER.advice({"PORT": "4000", name: value}) == expected
+    assert ADAPTER.advice(Seen({"PORT": "4000", name: value})) == expected

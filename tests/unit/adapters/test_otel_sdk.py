@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway_telemetry.adapters import EnvVar, adapter_for
+from gateway_telemetry.adapters import EnvVar, Seen, adapter_for
 from gateway_telemetry.endpoint import in_cluster, saas
 from tests.unit.adapters.contexts import KEY, PEM, context
 
@@ -131,4 +131,4 @@ GRPC = (
     ],
 )
 def test_what_is_worth_knowing(env: dict[str, str], notes: list[str]) -> None:
-    assert ADAPTER.advice(env) == notes
+    assert ADAPTER.advice(Seen(env)) == notes
