@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from gateway_telemetry.adapters import adapter_of
 from gateway_telemetry.api.conditions import Finding
 from gateway_telemetry.api.meta import ROLE_LABEL, ROLE_SOURCE
 from gateway_telemetry.cluster import paths
@@ -14,6 +15,7 @@ from gateway_telemetry.cluster.client import Client
 from gateway_telemetry.cluster.config import load
 from gateway_telemetry.endpoint import HostPolicy
 from gateway_telemetry.langsmith import Destination
+from gateway_telemetry.plan.gateways import identity
 from gateway_telemetry.plan.options import Options
 from gateway_telemetry.plan.store import Store, Target, project_gateway, project_target, sources_of, target_key
 from gateway_telemetry.plan.targets import resolve
@@ -32,18 +34,22 @@ class Found:
     Attributes:
         destination: None where the object's own references do not hold; ``findings`` say why.
         project: None where neither object names one.
+        stamp: value of ``gatewaytelemetry.id`` on a gateway's spans; None for a target, or where they carry none.
     """
 
     findings: tuple[Finding, ...]
     destination: Destination | None = None
     project: str | None = None
+    stamp: str | None = None
 
 
 class Unusable(Exception):
     """An object that is not there or not valid; the text says which."""
 
 
-async def find(reference: str, namespace: str, kubeconfig: str | None, context: str | None) -> Found:
+async def find(
+    reference: str, namespace: str, kubeconfig: str | None, context: str | None, cluster_name: str = ""
+) -> Found:
     """Return what ``lst/NAME`` or ``gt/NAME`` leads to, read with the rights of whoever runs this.
 
     Raises:
@@ -58,7 +64,9 @@ async def find(reference: str, namespace: str, kubeconfig: str | None, context: 
         if view.spec is None:
             raise Unusable(f"GatewayTelemetry {namespace}/{name}: {view.reason}: {view.problem}")
         where, target = target_key(view)
-        return await _target(client, where, target, view.spec.project)
+        found = await _target(client, where, target, view.spec.project)
+        stamped = adapter_of(view.spec.gateway).evidence == "Resource"
+        return replace(found, stamp=identity(view, Options(cluster_name=cluster_name)) if stamped else None)
 
 
 async def _target(client: Client, namespace: str, name: str, project: str | None) -> Found:

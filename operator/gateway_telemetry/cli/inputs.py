@@ -56,21 +56,21 @@ def small_file(option: str, path: Path) -> bytes:
     return data
 
 
-def ca_bundle(path: Path | None) -> str | None:
-    """Return the PEM text of ``--ca``.
+def ca_bundle(path: Path | None, option: str = "--ca") -> str | None:
+    """Return the PEM text of a CA file.
 
     Raises:
         click.UsageError: the file holds no certificate.
     """
     if path is None:
         return None
-    raw = small_file("--ca", path)
+    raw = small_file(option, path)
     try:
         found = x509.load_pem_x509_certificates(raw)
     except ValueError:
         found = []
     if not found or not raw.isascii():
-        raise click.UsageError("--ca: the file holds no PEM certificate (-----BEGIN CERTIFICATE-----)")
+        raise click.UsageError(f"{option}: the file holds no PEM certificate (-----BEGIN CERTIFICATE-----)")
     return raw.decode("ascii")
 
 

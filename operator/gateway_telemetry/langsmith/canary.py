@@ -65,6 +65,11 @@ class Canary:
         """The span id, right-aligned in a UUID: both known mappings lead there as the trace id is this as well."""
         return str(uuid.UUID(bytes=b"\0" * 8 + self.span_id))
 
+    @property
+    def traceparent(self) -> str:
+        """The W3C header of a caller whose span this is (https://www.w3.org/TR/trace-context/#traceparent-header)."""
+        return f"00-{'00' * 8}{self.span_id.hex()}-{self.span_id.hex()}-01"
+
     def encode(self, now: datetime) -> bytes:
         """Return the OTLP request that holds the root span."""
         message = ExportTraceServiceRequest()
@@ -126,7 +131,7 @@ async def canary(
         return CanaryResult(unknown("Ingesting", Reason.NO_READ_KEY))
     sent = Canary.new()
     try:
-        await _send(transport, sent, project)
+        await send(transport, sent, project, datetime.now(UTC))
     except Failed as failure:
         return CanaryResult(failure.finding("Ingesting"), retry_after=failure.retry_after)
     progress(f"the canary was accepted for project {project!r}; waiting until it can be read back")
@@ -145,7 +150,7 @@ def switched_off() -> Finding:
     return unknown("Ingesting", Reason.CANARY_OFF)
 
 
-async def _send(transport: Transport, sent: Canary, project: str) -> None:
+async def send(transport: Transport, sent: Canary, project: str, ended: datetime) -> None:
     """Post the span as an exporter does.
 
     Raises:
@@ -156,7 +161,7 @@ async def _send(transport: Transport, sent: Canary, project: str) -> None:
         "POST",
         destination.endpoints.traces,
         headers=destination.headers(destination.ingest_key, project=project),
-        content=sent.encode(datetime.now(UTC)),
+        content=sent.encode(ended),
         content_type=_PROTOBUF,
     )
     signatures.check(answer, "ingest", destination, "POST of a trace")

@@ -101,6 +101,7 @@ class Reader:
         *,
         ids: Sequence[str] = (),
         metadata: tuple[str, str] | None = None,
+        trace: str | None = None,
         since: datetime | None = None,
         limit: int = 1,
     ) -> list[Run]:
@@ -109,6 +110,7 @@ class Reader:
         Args:
             ids: only runs of these ids.
             metadata: only runs with this key and value.
+            trace: only runs of the trace whose root run has this id.
             since: only runs that began then or later.
             limit: how many at most, up to 100.
 
@@ -118,7 +120,7 @@ class Reader:
         missing: Failed | None = None
         for version in tuple(self._order):
             try:
-                found = await self._query(version, project_ids, ids, metadata, since, limit)
+                found = await self._query(version, project_ids, ids, metadata, trace, since, limit)
             except Failed as failure:
                 if failure.reason not in (Reason.API_NOT_FOUND, Reason.METHOD_NOT_ALLOWED):
                     raise
@@ -135,6 +137,7 @@ class Reader:
         project_ids: Sequence[str],
         ids: Sequence[str],
         metadata: tuple[str, str] | None,
+        trace: str | None,
         since: datetime | None,
         limit: int,
     ) -> list[Run]:
@@ -143,13 +146,15 @@ class Reader:
         if version == 1:
             url = f"{destination.api}/runs/query"
             body = {"session": list(project_ids), "select": _V1_SELECT, "limit": limit}
-            names = ("id", "start_time")
+            names = ("id", "start_time", "trace")
         else:
             url = f"{destination.api_v2}/runs/query"
             body = {"project_ids": list(project_ids), "selects": _V2_SELECT, "page_size": limit}
-            names = ("ids", "min_start_time")
+            names = ("ids", "min_start_time", "trace_id")
         if ids:
             body[names[0]] = list(ids)
+        if trace is not None:
+            body[names[2]] = trace
         if since is not None:
             body[names[1]] = since.astimezone(UTC).isoformat()
         if metadata is not None:

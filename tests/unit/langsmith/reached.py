@@ -18,6 +18,6 @@ VERIFICATION = frozenset(
         Reason.INGESTED, Reason.DELIVERED, Reason.CANARY_OFF, Reason.NO_READ_KEY, Reason.READ_BACK_FAILED,
         Reason.NOT_VISIBLE, Reason.WRONG_PROJECT, Reason.SPANS_REJECTED, Reason.OTLP_ROUTE_MISSING,
         Reason.BODY_TOO_LARGE, Reason.ENCODING_REFUSED, Reason.SPEND_CAP, Reason.NO_TRAFFIC, Reason.OLD_CONFIG,
-        Reason.NOT_STAMPED,
+        Reason.NOT_STAMPED, Reason.ORPHANS_DROPPED,
     }
 )  # fmt: skip

@@ -118,7 +118,7 @@ async def test_through_a_proxy(ca: CertificateAuthority, monkeypatch: pytest.Mon
     with stand_in(tls=ca.server("127.0.0.1")) as langsmith:
         for refuse in ("", f"403 {KEY}"):
             async with serving(Proxy(langsmith.port, refuse=refuse)) as port:
-                monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
+                monkeypatch.setenv("HTTPS_PROXY", f"http://{KEY}:{READ_KEY}@127.0.0.1:{port}")  # as a password, too
                 holds_no_key(*await everything(destination(langsmith.url, ca=ca)))
 
 
