@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from gateway_telemetry.api.conditions import Finding
 from gateway_telemetry.api.meta import parse_duration
 from gateway_telemetry.api.target import Canary, LangSmithTargetSpec, TargetVerification
+from gateway_telemetry.langsmith.canary import PATIENCE
 from gateway_telemetry.plan.proof import BY_CHOICE
 
 NEVER = math.inf
@@ -24,6 +25,7 @@ class Pace:
 
     Attributes:
         probe_retry: between a probe that found trouble and the next; doubles up to the target's interval.
+        canary_patience: that a canary may take to appear.
         canary_retry: between a canary that was not read back and the next, which is billed again; doubles.
         canary_retry_longest: the longest of those pauses.
         first_read: between a change of a gateway and the first look for its traces; doubles up to the interval.
@@ -33,6 +35,7 @@ class Pace:
     """
 
     probe_retry: float = 10.0
+    canary_patience: float = PATIENCE
     canary_retry: float = 60.0
     canary_retry_longest: float = 3600.0
     first_read: float = 5.0

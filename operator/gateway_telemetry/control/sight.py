@@ -161,7 +161,13 @@ class Sight:
     async def canary(self, transport: Transport, now: datetime) -> None:
         """Send a canary and look for it."""
         assert self._project is not None
-        result = await canary(transport, self._project, server=self._server, workspace_id=self._workspace_id)
+        result = await canary(
+            transport,
+            self._project,
+            server=self._server,
+            workspace_id=self._workspace_id,
+            patience=self._pace.canary_patience,
+        )
         self._took_canary(result, now)
 
     def _took_canary(self, result: CanaryResult, now: datetime) -> None:
