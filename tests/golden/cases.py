@@ -91,6 +91,31 @@ def _reference(name: str) -> list[Object]:
     return found
 
 
+def _labelled(name: str, type_: str, labels: Mapping[str, str], **spec: Any) -> list[Object]:
+    """Return a SaaS target, a gateway that is written into, and its workload with more labels."""
+    workload = _workload(name)
+    workload["metadata"]["labels"] |= labels
+    return [build.target(name, NAMESPACE), _gateway(name, type_, **spec), workload]
+
+
+def _file(name: str, type_: str, *, ca: bool = False, **spec: Any) -> list[Object]:
+    """Return a gateway that reads files or variables of a Secret, at a self-hosted LangSmith."""
+    hosted = {"url": f"https://ls.{NAMESPACE}.svc:8443", "basePath": "langsmith"}
+    bundle = {"kind": "ConfigMap", "name": "corp-ca"} if ca else None
+    target = build.target(
+        name, NAMESPACE, saas=None, selfHosted=hosted, caBundleRef=bundle, project="Checkout 100% = EU"
+    )
+    workloads = {"kind": "Deployment", "selector": {"matchLabels": {"app": name}}}
+    install = {"reference": {"secretName": f"{name}-otlp", "workloads": workloads}}
+    takes = [{"secretRef": {"name": f"{name}-otlp", "optional": True}}]
+    workload = _workload(name, envFrom=takes)
+    workload["spec"]["template"]["spec"]["volumes"] = [
+        {"name": "files", "secret": {"secretName": f"{name}-otlp", "optional": True}},
+        *([{"name": "ca", "configMap": {"name": f"{name}-otlp-ca", "optional": True}}] if ca else []),
+    ]
+    return [target, _gateway(name, type_, install, **spec), workload]
+
+
 def cases() -> dict[str, list[Object]]:
     """Return, by name, what users wrote: target, GatewayTelemetry, workload."""
     litellm = _gateway("litellm-saas", "litellm")
@@ -103,6 +128,18 @@ def cases() -> dict[str, list[Object]]:
         "otel-sdk-full": _style("otel-sdk-full", "Full"),
         "otel-sdk-statefulset": _kind("otel-sdk-statefulset", "StatefulSet"),
         "otel-sdk-daemonset": _kind("otel-sdk-daemonset", "DaemonSet"),
+        "otel-sdk-no-content": _labelled("otel-sdk-no-content", "otel-sdk", {}, capture={"content": False}),
+        "litellm-content": _labelled("litellm-content", "litellm", {}, capture={"content": True}),
+        "litellm-langsmith": _labelled(
+            "litellm-langsmith", "litellm", {}, options={"litellm": {"callback": "langsmith"}}
+        ),
+        "truefoundry": _labelled("truefoundry", "truefoundry", {"helm.sh/chart": "tfy-llm-gateway-0.79.4"}),
+        "portkey": _labelled("portkey", "portkey", {}),
+        "apisix": _file("apisix", "apisix"),
+        "bifrost": _file("bifrost", "bifrost", ca=True, capture={"content": False}),
+        "envoy": _file("envoy", "envoy", ca=True, resourceAttributes={"team": "pay, ments"}),
+        "kong": _file("kong", "kong"),
+        "traefik": _file("traefik", "traefik", ca=True),
     }
 
 

@@ -143,7 +143,8 @@ def told(found: Settings) -> str:
 
 
 def test_the_types_are_those_of_the_kind() -> None:
-    assert set(adapter_types()) == set(get_args(Gateway.model_fields["type"].annotation))
+    of_resources = {"agentgateway", "envoy-ai-gateway", "otel-collector"}
+    assert {*adapter_types(), *of_resources} == set(get_args(Gateway.model_fields["type"].annotation))
     assert {str(case.id).rpartition("-")[0] for case in SDK_CASES} == {"litellm", "otel-sdk", "truefoundry"}
     assert STYLES == ("Traces", "Base", "Full")
     assert set(adapter_types()) >= {*FILE_GATEWAYS, *REFUSED_TYPES, *OPTIONS}
