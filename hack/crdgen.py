@@ -96,6 +96,8 @@ KINDS = (
             Column("Gateway", ".spec.gateway.type"),
             Column("Target", ".spec.targetRef.name"),
             Column("Project", ".status.traces.project"),
+            Column("Delivered", '.status.conditions[?(@.type=="Delivered")].status'),
+            Column("Last-Trace", ".status.evidence.lastTraceTime", "date"),
             Column("Matched", ".status.counts.matched", "integer", priority=1),
             Column("Programmed", ".status.counts.programmed", "integer", priority=1),
             Column("Message", _ready("message"), priority=1),
