@@ -56,6 +56,8 @@ class Elector:
         self._gave_up_loudly = False
         self._leader = ""
         self.leading = asyncio.Event()
+        self.lost = asyncio.Event()
+        """Set whenever leadership was lost; whoever waits for it clears it."""
         self.answered = asyncio.Event()
         """Set once the API server has told who leads, whoever that is."""
 
@@ -98,6 +100,7 @@ class Elector:
         elif not held and self.leading.is_set():
             logger.warning("no longer leading: Lease %s/%s was not renewed in time", self._namespace, self._name)
             self.leading.clear()
+            self.lost.set()
 
     def _stand_by(self, holder: str) -> None:
         if holder != self._leader:

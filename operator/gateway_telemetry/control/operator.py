@@ -101,6 +101,8 @@ class Operator:
                     background.append(tasks.create_task(self._resync(client, reconciler), name="resync"))
                     if verifier is not None:
                         verifier.leading = gate
+                        if self._elector is not None:
+                            verifier.lost = self._elector.lost
                         background.append(tasks.create_task(verifier.run(), name="verifier"))
                     try:
                         failure = await self._watch(stop)

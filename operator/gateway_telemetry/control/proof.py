@@ -44,6 +44,7 @@ class Verifier:
 
     Attributes:
         leading: nothing is looked at while it is not set.
+        lost: set when this process no longer leads.
         looks: probes, canaries and reads of a project so far.
     """
 
@@ -58,17 +59,28 @@ class Verifier:
         self._target_of: dict[Key, Key] = {}
         self._budgets: dict[str, Budget] = {}
         self.leading = asyncio.Event()
+        self.lost = asyncio.Event()
         self.looks = 0
 
     async def run(self) -> None:
-        """Let looks go on until cancelled, then end them; set ``leading`` to what tells that this process leads."""
+        """Let looks go on until cancelled, then end them; set ``leading`` and ``lost`` before."""
         try:
-            await asyncio.Event().wait()
+            while True:
+                await self.lost.wait()
+                self.lost.clear()
+                # Another replica may look now, and what it finds is newer than what is known here.
+                await self._forget_all()
         finally:
-            tasks = list(self._tasks.values())
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._forget_all()
+
+    async def _forget_all(self) -> None:
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        self._tasks.clear()
+        self._sights.clear()
+        self._target_of.clear()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def target(self, view: Target, result: TargetResult) -> TargetProof:
         """Return what is known of a target, and look at it anew if it changed."""

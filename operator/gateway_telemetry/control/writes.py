@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from gateway_telemetry.adapters import CA_KEY, HEADERS_KEY
@@ -281,12 +281,23 @@ class Writer:
         """Write the status if it differs; return whether it was written."""
         if wanted == view.status:
             return False
-        # In a merge patch null means: remove.
-        patch = {"status": {**dict.fromkeys(view.status, None), **wanted}, "metadata": {"uid": view.uid}}
+        patch = {"status": replacing(view.status, wanted), "metadata": {"uid": view.uid}}
         with contextlib.suppress(NotFound):
             live = await self._client.merge_patch(resource, view.namespace, view.name, patch, subresource="status")
             self._feed.wrote(live)
         return True
+
+
+def replacing(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the merge patch that puts one object in another's place: null means remove, at every depth.
+
+    https://www.rfc-editor.org/rfc/rfc7386
+    """
+    patch: dict[str, Any] = dict.fromkeys(old, None)
+    for key, value in new.items():
+        before = old.get(key)
+        patch[key] = replacing(before, value) if isinstance(value, Mapping) and isinstance(before, Mapping) else value
+    return patch
 
 
 def _not_there(workload: Workload) -> str:
