@@ -159,24 +159,38 @@ def test_metrics_service_and_policy() -> None:
 
 def test_what_is_off_by_default_or_turned_off_is_not_there() -> None:
     kinds = {item["kind"] for item in rendered()}
-    assert not {"Service", "NetworkPolicy", "PodDisruptionBudget"} & kinds
+    assert not {"Service", "PodDisruptionBudget"} & kinds
+    assert "NetworkPolicy" in kinds
     off = rendered(
         {
             "metrics": {"enabled": False, "service": {"enabled": True}},
-            "networkPolicy": {"enabled": True},
+            "networkPolicy": {"enabled": False},
             "serviceAccount": {"create": False},
             "rbac": {"create": False},
             "crds": {"enabled": False},
         }
     )
-    assert sorted(item["kind"] for item in off) == ["Deployment", "NetworkPolicy"]
-    (policy,) = of_kind(off, "NetworkPolicy")
-    assert policy["spec"]["policyTypes"] == ["Ingress"]
-    assert policy["spec"]["ingress"] == []
+    assert [item["kind"] for item in off] == ["Deployment"]
     container = container_of(off)
     assert [item["name"] for item in container["ports"]] == ["health"]
     assert not [item for item in container["args"] if "metrics" in item]
     assert of_kind(off, "Deployment")[0]["spec"]["template"]["spec"]["serviceAccountName"] == "default"
+
+
+def test_by_default_the_operator_is_cut_off_from_metadata_services_and_callers() -> None:
+    (policy,) = of_kind(rendered({"metrics": {"enabled": False}}), "NetworkPolicy")
+    assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
+    assert policy["spec"]["ingress"] == []
+    dns, tls, pods, others = policy["spec"]["egress"]
+    assert dns == {"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]}
+    assert tls == {"ports": [{"port": 443, "protocol": "TCP"}, {"port": 6443, "protocol": "TCP"}]}
+    assert pods == {"to": [{"namespaceSelector": {}}], "ports": [{"protocol": "TCP"}]}
+    assert others["ports"] == [{"protocol": "TCP"}]
+    closed = {item["ipBlock"]["cidr"]: item["ipBlock"]["except"] for item in others["to"]}
+    assert closed == {
+        "0.0.0.0/0": ["169.254.0.0/16", "100.100.100.200/32", "168.63.129.16/32", "192.0.0.192/32"],
+        "::/0": ["fe80::/10", "fd00:ec2::/32", "fd20:ce::254/128", "fd00:c1::a9fe:a9fe/128"],
+    }
 
 
 def test_names_follow_the_release() -> None:

@@ -51,7 +51,7 @@ WATCHED = {
 
 
 def test_rights_in_all_namespaces() -> None:
-    chart = rendered({"rbac": {"aggregate": False}})
+    chart = rendered({"rbac": {"userRoles": {"create": False}}})
     (role,) = of_kind(chart, "ClusterRole")
     assert rules(role) == WATCHED | {("list", "namespaces"), ("watch", "namespaces")}
     (lease,) = of_kind(chart, "Role")
@@ -83,7 +83,9 @@ def test_rights_in_named_namespaces_only() -> None:
 def test_every_kind_that_is_watched_may_be_watched() -> None:
     needed = {(verb, item.resource.plural) for item in WATCHED_CLUSTERWIDE for verb in ("list", "watch")}
     granted = {
-        right for role in of_kind(rendered({"rbac": {"aggregate": False}}), "ClusterRole") for right in rules(role)
+        right
+        for role in of_kind(rendered({"rbac": {"userRoles": {"create": False}}}), "ClusterRole")
+        for right in rules(role)
     }
     on_demand = {("list", "pods")}
     assert {right for right in granted if right[0] in ("list", "watch")} == needed | on_demand
@@ -136,6 +138,7 @@ def test_the_rights_are_enough_for_a_whole_life(empty: tuple[Helm, Kube], tmp_pa
     helm("uninstall", RELEASE, "--namespace", home, "--wait")
 
 
+LST = {"group": "gatewaytelemetry.dev", "resource": "langsmithtargets"}
 Right = tuple[str, str, str]
 """Verb, resource as kubectl names it, and namespace."""
 
@@ -221,45 +224,42 @@ def test_what_the_service_account_may_do(
                 kube.delete(item["kind"], None, item["metadata"]["name"])
 
 
-def test_whoever_may_edit_a_namespace_may_edit_both_kinds(
-    kube: Kube, kubectl: Kubectl, new_namespace: MakeNamespace
+@pytest.mark.parametrize("asked", [False, True], ids=["by-default", "asked-for"])
+def test_whoever_may_view_sees_both_kinds_and_whoever_may_edit_writes_them_where_that_was_asked_for(
+    kube: Kube, kubectl: Kubectl, new_namespace: MakeNamespace, asked: bool
 ) -> None:
     home, team = new_namespace("home"), new_namespace("team")
-    made = install_rbac(kube, home, {})
+    made = install_rbac(kube, home, {"rbac": {"userRoles": {"aggregateToEdit": asked}}})
+    own = f"{home}:gateway-telemetry-operator:edit"
     try:
-        for account, role in (("viewer", "view"), ("editor", "edit")):
+        for account, role in (("viewer", "view"), ("editor", "edit"), ("chosen", own)):
             kubectl("create", "serviceaccount", account, "-n", team)
-            kubectl(
-                "create",
-                "rolebinding",
-                account,
-                f"--clusterrole={role}",
-                f"--serviceaccount={team}:{account}",
-                "-n",
-                team,
-            )
-        may = {
-            ("viewer", "list", "yes"),
-            ("viewer", "create", "no"),
-            ("editor", "list", "yes"),
-            ("editor", "create", "yes"),
-            ("editor", "patch", "yes"),
+            subject = f"--serviceaccount={team}:{account}"
+            kubectl("create", "rolebinding", account, f"--clusterrole={role}", subject, "-n", team)
+
+        def may(account: str, verb: str) -> bool:
+            review = {
+                "apiVersion": "authorization.k8s.io/v1",
+                "kind": "SubjectAccessReview",
+                "spec": {
+                    "user": f"system:serviceaccount:{team}:{account}",
+                    "resourceAttributes": {**LST, "namespace": team, "verb": verb},
+                },
+            }
+            path = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
+            return bool(kube.call("POST", path, review)["status"].get("allowed", False))
+
+        kube.wait("the ClusterRole view has taken the kinds in", lambda: may("viewer", "list"))
+        if asked:
+            kube.wait("the ClusterRole edit has taken the kinds in", lambda: may("editor", "create"))
+        assert {verb: may("editor", verb) for verb in ("list", "create", "patch", "delete")} == {
+            "list": True,
+            "create": asked,
+            "patch": asked,
+            "delete": asked,
         }
-
-        def answers() -> set[tuple[str, str, str]]:
-            found = set()
-            for account, verb, word in may:
-                who = f"--as=system:serviceaccount:{team}:{account}"
-                done = kubectl("auth", "can-i", verb, "lst", "-n", team, who, code=0 if word == "yes" else 1)
-                found.add((account, verb, done.stdout.strip()))
-            return found
-
-        def aggregated() -> bool:
-            view = kube.get("clusterrole", None, "view")
-            return "langsmithtargets" in json.dumps(view)
-
-        kube.wait("the ClusterRole view has taken the kinds in", aggregated)
-        assert answers() == may
+        assert may("chosen", "create")
+        assert not may("viewer", "create")
         editor = kube.get("clusterrole", None, "edit")
         assert "gatewaytelemetries/status" not in json.dumps(editor)
     finally:

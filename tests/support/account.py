@@ -24,7 +24,7 @@ TOKEN_SECONDS = 24 * 3600
 def rbac(namespace: str = HOME) -> tuple[Object, ...]:
     """Return ServiceAccount, roles and bindings of the chart with its defaults, and with looks from namespaces."""
     kinds = ("ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")
-    values = {"rbac": {"aggregate": False}, "verification": {"jobs": {"enabled": True}}}
+    values = {"rbac": {"userRoles": {"create": False}}, "verification": {"jobs": {"enabled": True}}}
     chart = rendered(values, namespace=namespace)
     return tuple(item for item in chart if item["kind"] in kinds)
 
