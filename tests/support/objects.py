@@ -5,11 +5,19 @@ from __future__ import annotations
 import base64
 from typing import Any
 
+import yaml
+
 Object = dict[str, Any]
 
 API_VERSION = "gatewaytelemetry.dev/v1alpha1"
 SOURCE = {"gatewaytelemetry.dev/role": "source"}
 KEY = "lsv2_sk_0123456789abcdef_test"
+
+
+def as_yaml(value: Any) -> str:
+    """A file of a ConfigMap."""
+    text: str = yaml.safe_dump(value, sort_keys=False)
+    return text
 
 
 def metadata(name: str, namespace: str, **more: Any) -> Object:

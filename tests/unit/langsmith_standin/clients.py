@@ -64,7 +64,7 @@ def sdk(
     api_url: str, *, key: str = KEY, workspace: str | None = None, ca: Path | None = None, batching: bool = False
 ) -> Iterator[Client]:
     """Give LangSmith's own client for an address, which must be on loopback."""
-    if "//127.0.0.1:" not in api_url:
+    if not api_url.startswith(("http://127.", "https://127.")):
         raise ValueError(f"{api_url} is not on loopback")
     with requests.Session() as session:
         session.verify = str(ca) if ca else True
