@@ -14,7 +14,7 @@ from pathlib import Path
 import yaml
 
 from gateway_telemetry.api.reasons import TABLE, Severity
-from hack import crdgen, docgen
+from hack import crdgen, docgen, gatewaydoc, troubleshooting
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTE = "Generated from operator/gateway_telemetry/api by `make generate`. Do not edit."
@@ -108,6 +108,8 @@ OUTPUTS: tuple[tuple[str, Callable[[], str]], ...] = (
     *((f"{_CHART_CRDS}/{kind.plural}.yaml", functools.partial(chart_crd, kind)) for kind in crdgen.KINDS),
     ("docs/reference.md", docgen.reference),
     ("docs/reasons.md", docgen.reasons),
+    ("docs/gateways.md", gatewaydoc.gateways),
+    ("docs/troubleshooting.md", troubleshooting.page),
     ("docs/argocd/health.lua", argocd_health),
 )
 """Generated files: path below the checkout, and what makes its text."""
