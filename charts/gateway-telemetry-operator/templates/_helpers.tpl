@@ -62,26 +62,26 @@ so the operator's own rule (the label gatewaytelemetry.dev/role) decides which o
   verbs: [list, watch]
 - apiGroups: [gatewaytelemetry.dev]
   resources: [gatewaytelemetries]
-  verbs: [list, watch, patch] # patch: its own finalizer
+  verbs: [list, watch{{ if not .Values.readOnly }}, patch{{ end }}] # patch: its own finalizer
 - apiGroups: [gatewaytelemetry.dev]
   resources: [langsmithtargets/status, gatewaytelemetries/status]
   verbs: [patch]
 - apiGroups: [apps]
   resources: [deployments, statefulsets, daemonsets]
-  verbs: [get, list, watch, patch]
+  verbs: [{{ if not .Values.readOnly }}get, patch, {{ end }}list, watch]
 - apiGroups: [""]
   resources: [secrets]
-  verbs: [get, list, watch, create, patch, delete]
+  verbs: [{{ if not .Values.readOnly }}get, create, patch, delete, {{ end }}list, watch]
 - apiGroups: [""]
   resources: [configmaps]
-  verbs: [get, list, watch, create, patch, delete] # writes: the CA beside the Secret of install.reference
+  verbs: [get, list, watch{{ if not .Values.readOnly }}, create, patch, delete{{ end }}] # writes: the CA beside the Secret of install.reference
 - apiGroups: [""]
   resources: [pods] # why a rollout fails, and which pods are older than a changed Secret
   verbs: [list]
 - apiGroups: [""]
   resources: [services]
   verbs: [get]
-{{- if and .Values.verification.enabled .Values.verification.jobs.enabled }}
+{{- if and .Values.verification.enabled .Values.verification.jobs.enabled (not .Values.readOnly) }}
 - apiGroups: [batch]
   resources: [jobs] # looks at LangSmith from gateways' namespaces
   verbs: [get, create]

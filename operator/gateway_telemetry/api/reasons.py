@@ -83,6 +83,12 @@ class Reason(StrEnum):
     MOUNT_CONFLICT = "MountConflict"
     FIELD_OWNED_BY_OTHER = "FieldOwnedByOther"
     SECRET_NAME_TAKEN = "SecretNameTaken"  # noqa: S105 a reason, not a password
+    # a control plane outside of the cluster
+    TENANT_MISMATCH = "TenantMismatch"
+    CONTROL_PLANE_CONFLICT = "ControlPlaneConflict"
+    CONTROL_PLANE_KEY_REJECTED = "ControlPlaneKeyRejected"
+    CONTROL_PLANE_REFUSED = "ControlPlaneRefused"
+    CONTROL_PLANE_UNAVAILABLE = "ControlPlaneUnavailable"
     # the rollout
     NOT_WRITTEN = "NotWritten"
     TARGET_SUSPENDED = "TargetSuspended"
@@ -162,6 +168,7 @@ class Reason(StrEnum):
     NOT_STAMPED = "NotStamped"
     # the cluster
     RBAC_DENIED = "RBACDenied"
+    READ_ONLY = "ReadOnly"
     WRITE_FAILED = "WriteFailed"
     RESTORING = "Restoring"
     UNINSTALLED = "Uninstalled"
@@ -442,6 +449,37 @@ TABLE: tuple[ReasonEntry, ...] = (
         "Programmed",
         "This version of the gateway is configured in another way, or its version cannot be told.",
         "Use the way that the message names.",
+    ),
+    _bad(
+        Reason.TENANT_MISMATCH,
+        "Programmed",
+        "The control plane's key belongs to another tenant than install.controlPlane.tenant names.",
+        "Put a key of that tenant into the Secret, or correct the tenant's name.",
+    ),
+    _bad(
+        Reason.CONTROL_PLANE_CONFLICT,
+        "Programmed",
+        "The tenant has an OTEL config that this operator did not write, or one that it cannot keep whole.",
+        "Look at AI Gateway > Controls > Settings > OTEL Config; switch the trace export off there, and it is "
+        "written within minutes.",
+    ),
+    _bad(
+        Reason.CONTROL_PLANE_KEY_REJECTED,
+        "Programmed",
+        "401 or 403: the control plane does not know its key, or the key may not change gateway settings.",
+        "Put a key of a tenant admin or of a virtual account with that right into the Secret.",
+    ),
+    _bad(
+        Reason.CONTROL_PLANE_REFUSED,
+        "Programmed",
+        "What answered is not TrueFoundry's API, or did not take the settings.",
+        "Check install.controlPlane.url, and that the control plane belongs to chart 0.80 or later.",
+    ),
+    _wait(
+        Reason.CONTROL_PLANE_UNAVAILABLE,
+        "Programmed",
+        "The control plane cannot be reached, is overloaded or fails; what stands there stays, and it is tried again.",
+        "If it lasts, check the way from the operator to it: DNS, egress, the CA of its certificate.",
     ),
     _bad(
         Reason.NO_MATCHING_WORKLOADS,
@@ -918,6 +956,12 @@ TABLE: tuple[ReasonEntry, ...] = (
         "Programmed",
         "The operator's ServiceAccount may not do what is needed.",
         "Grant it: the message names verb, resource and namespace.",
+    ),
+    _bad(
+        Reason.READ_ONLY,
+        "Programmed",
+        "The operator only reports: it was started with --read-only (chart value readOnly).",
+        "Look at what it would write, then set the chart's readOnly to false.",
     ),
     _wait(
         Reason.WRITE_FAILED,

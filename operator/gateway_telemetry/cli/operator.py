@@ -55,6 +55,11 @@ class _AddressType(click.ParamType[Address]):
     "--resync", default=600.0, show_default=True, type=click.FloatRange(min=1.0), help="Seconds between full lists."
 )
 @click.option(
+    "--read-only",
+    is_flag=True,
+    help="Report only: conditions say what would be written; no workload, Secret or finalizer is.",
+)
+@click.option(
     "--verify/--no-verify",
     default=True,
     show_default=True,
@@ -86,6 +91,7 @@ def operator(
     max_rollouts: int,
     max_rollouts_per_namespace: int,
     resync: float,
+    read_only: bool,
     verify: bool,
     probe_image: str | None,
     probe_image_pull_policy: str,
@@ -110,6 +116,7 @@ def operator(
         identity=f"{os.environ.get('POD_NAME') or socket.gethostname()}_{os.getpid()}",
         health=health,
         metrics=metrics,
+        read_only=read_only,
         verify=verify,
         probe=Program(probe_image, probe_image_pull_policy, insecure_allow_loopback) if probe_image else None,
     )

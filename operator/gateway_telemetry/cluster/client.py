@@ -26,10 +26,11 @@ from gateway_telemetry.cluster.errors import (
     Expired,
     NotFound,
     NotLeading,
+    ReadOnly,
     Unavailable,
     from_status,
 )
-from gateway_telemetry.cluster.paths import Resource, ResourcePath
+from gateway_telemetry.cluster.paths import LEASES, Resource, ResourcePath
 
 logger = logging.getLogger(__name__)
 
@@ -62,6 +63,8 @@ class Client:
         self._session: aiohttp.ClientSession | None = None
         self.guard: Callable[[], bool] | None = None
         """Asked before every write; a write is not sent when it says no."""
+        self.read_only = False
+        """Whether nothing is written but status and Leases."""
         self.writes = 0
         """Write requests sent so far; a converged operator sends none."""
 
@@ -206,6 +209,9 @@ class Client:
     ) -> dict[str, Any]:
         if self.guard is not None and not self.guard():
             raise NotLeading("not leading any more: nothing was written")
+        where = ResourcePath.parse(path)
+        if self.read_only and where.subresource != "status" and where.resource != LEASES.plural:
+            raise ReadOnly(0, "ReadOnly", "this operator only reports", request=f"{method} {where}")
         self.writes += 1
         logger.debug("%s %s %s", method, path, content_type)
         named = {"fieldManager": FIELD_MANAGER} if method != "DELETE" else {}

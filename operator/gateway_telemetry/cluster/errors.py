@@ -62,6 +62,10 @@ class ApiError(ClusterError):
         return _causes(self.details)
 
 
+class ReadOnly(ApiError):
+    """A write was not sent, because this operator only reports."""
+
+
 class Unauthorized(ApiError):
     """401: the credentials were refused, also after they were read again."""
 

@@ -76,10 +76,11 @@ class Operator:
             serving(settings.health, settings.metrics, self._alive, self._ready, self._metrics),
         ):
             self._client = client
+            client.read_only = settings.read_only
             gate = asyncio.Event()
             turns = Gate(self._store, settings.limits, self._queue.add_later)
             verifier = Verifier(self._store, settings.options, self._queue.add) if settings.verify else None
-            vantage = Vantage(client, settings.probe) if settings.verify else None
+            vantage = Vantage(client, None if settings.read_only else settings.probe) if settings.verify else None
             reconciler = Reconciler(
                 client, self._store, self._feed, settings.options, turns, self._queue, verifier, vantage
             )

@@ -153,8 +153,10 @@ class Reconciler:
         now = self._now()
         proof, running_since, pause = await self._proof(view, plan, now)
         await self._writer.status(GATEWAY_TELEMETRIES, view, gateway_status(view, plan, now, proof, running_since))
-        if problems:
+        if any(item.reason is not Reason.READ_ONLY for item in problems.values()):
             raise Retry("; ".join(sorted({item.message for item in problems.values()})))
+        if problems:
+            return ROLLING_SECONDS if rolling else pause
         if not _suspended(view) and any(_replaces_pods(item) for item in plan.sinks):
             return 0.0  # due only now: a turn that became free, a Secret that has just been written
         return ROLLING_SECONDS if rolling else pause
@@ -279,7 +281,7 @@ class Reconciler:
             await self._writer.finalizer(view, wanted=False)
         # What it waited for, or held, may be another's turn now.
         self._gate.gone(())
-        if failures:
+        if any(item.reason is not Reason.READ_ONLY for item in failures.values()):
             raise Retry("; ".join(sorted({item.message for item in failures.values()})))
         self._deleting_since.pop(key, None)
 

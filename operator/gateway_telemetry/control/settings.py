@@ -47,6 +47,7 @@ class Settings:
         lease: namespace and name of the leader's Lease, or None to run without election.
         identity: holder name in the Lease.
         probe: what runs in Jobs that look at LangSmith from gateways' namespaces; None to start none.
+        read_only: whether to write nothing but status.
         verify: whether to look at LangSmith: probes, canaries and reads.
     """
 
@@ -60,6 +61,7 @@ class Settings:
     lease: tuple[str, str] | None = None
     lease_times: LeaseTimes = field(default_factory=LeaseTimes)
     identity: str = ""
+    read_only: bool = False
     verify: bool = True
     probe: Program | None = None
     health: Address | None = None

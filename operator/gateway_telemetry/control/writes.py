@@ -17,7 +17,7 @@ from gateway_telemetry.api import meta
 from gateway_telemetry.api.reasons import Reason
 from gateway_telemetry.cluster import ownership
 from gateway_telemetry.cluster.client import Client
-from gateway_telemetry.cluster.errors import ApiError, Conflict, Forbidden, NotFound
+from gateway_telemetry.cluster.errors import ApiError, Conflict, Forbidden, NotFound, ReadOnly
 from gateway_telemetry.cluster.paths import CONFIG_MAPS, GATEWAY_TELEMETRIES, SECRETS, WORKLOADS, Resource
 from gateway_telemetry.control.feed import Feed
 from gateway_telemetry.plan import restore
@@ -72,7 +72,7 @@ class Writer:
         # List and resourceVersion must be of the same moment, or a finalizer that came in between would be dropped.
         view = self._store.gateways.get(view.key, view)
         has = meta.FINALIZER in view.finalizers
-        if has == wanted:
+        if has == wanted or self._client.read_only:
             return
         others = [item for item in view.finalizers if item != meta.FINALIZER]
         patch = {
@@ -268,6 +268,8 @@ class Writer:
 
     async def release(self, kind: str, namespace: str, name: str) -> None:
         """Give up a claim that a crash between two writes left behind."""
+        if self._client.read_only:
+            return
         resource = WORKLOADS[kind]
         async with self._alone(kind, namespace, name):
             view = self._store.workloads.get((kind, namespace, name))
@@ -330,5 +332,11 @@ def refusal(error: ApiError) -> Refused:
         return Refused(
             Reason.RBAC_DENIED,
             f"the operator's ServiceAccount lacks the permission: {error.permission}; grant it with the chart's roles",
+        )
+    if isinstance(error, ReadOnly):
+        return Refused(
+            Reason.READ_ONLY,
+            f"not written ({error.request}): the operator was started with --read-only (chart value readOnly), so it "
+            "only reports",
         )
     return Refused(Reason.WRITE_FAILED, f"the API server did not take a write: {error}; it is tried again")

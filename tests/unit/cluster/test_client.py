@@ -22,10 +22,11 @@ from gateway_telemetry.cluster.errors import (
     Invalid,
     NotFound,
     NotLeading,
+    ReadOnly,
     Unauthorized,
     Unavailable,
 )
-from gateway_telemetry.cluster.paths import DEPLOYMENTS, GATEWAY_TELEMETRIES, NAMESPACES, SECRETS
+from gateway_telemetry.cluster.paths import DEPLOYMENTS, GATEWAY_TELEMETRIES, LEASES, NAMESPACES, SECRETS
 from tests.unit.cluster.server import Asked, Object, answer, connection, refusal, serving
 
 MARK = "marked4711"
@@ -433,6 +434,23 @@ async def test_the_guard_is_asked_before_every_write_and_no_read() -> None:
         await client.list(SECRETS)
         assert client.writes == 2
     assert [item.method for item in server.asked] == ["POST", "PUT", "GET", "GET"]
+
+
+async def test_read_only_nothing_is_sent_but_status_and_leases() -> None:
+    async with serving(ok) as server, Client(connection(server.url)) as client:
+        client.read_only = True
+        for write in (
+            client.create(SECRETS, "shop", {}),
+            client.apply(DEPLOYMENTS, "shop", "x", {}),
+            client.merge_patch(DEPLOYMENTS, "shop", "x", {}, subresource="scale"),
+            client.delete(SECRETS, "shop", "x"),
+        ):
+            with pytest.raises(ReadOnly):
+                await write
+        await client.merge_patch(GATEWAY_TELEMETRIES, "shop", "x", {}, subresource="status")
+        await client.replace(LEASES, "shop", "x", {})
+        assert client.writes == 2
+    assert [item.method for item in server.asked] == ["PATCH", "PUT"]
 
 
 async def test_delete_tells_whether_it_was_there() -> None:

@@ -47,6 +47,7 @@ PACKAGE = Path(gateway_telemetry.__file__).parent
 WRITTEN_BY_THE_LOOP = {
     Reason.FIELD_OWNED_BY_OTHER,
     Reason.RBAC_DENIED,
+    Reason.READ_ONLY,
     Reason.WRITE_FAILED,
 }
 """Answers of an API server: tests against a cluster reach them."""
