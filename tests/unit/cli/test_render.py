@@ -35,7 +35,18 @@ EXPECTED: dict[str, set[str]] = {
     "otel-sdk.yaml": {SAAS},
     "cross-namespace.yaml": {SAAS},
     "reference.yaml": {SAAS},
+    "truefoundry.yaml": {SAAS},
 }
+OF_THEIR_OWN = {
+    "apisix.yaml": ("GATEWAY_TELEMETRY_TRACES_ENDPOINT", SAAS),
+    "bifrost.yaml": ("bifrost-otel.json", f'"collector_url": "{SAAS}"'),
+    "envoy.yaml": ("envoy-tracing.yaml", f"uri: {SAAS}"),
+    "kong.yaml": ("kong-opentelemetry.yaml", f"traces_endpoint: {SAAS}"),
+    "litellm-langsmith.yaml": ("LANGSMITH_BASE_URL", "https://api.smith.langchain.com"),
+    "portkey.yaml": ("EXPERIMENTAL_GEN_AI_OTEL_EXPORTER_OTLP_ENDPOINT", "https://api.smith.langchain.com/otel"),
+    "traefik.yaml": ("TRAEFIK_TRACING_OTLP_HTTP_ENDPOINT", SAAS),
+}
+"""Gateways that are told the URL in their own way: name of the variable or file, and a text in it."""
 
 
 def endpoints(found: list[Object]) -> set[str]:
@@ -56,7 +67,28 @@ def endpoints(found: list[Object]) -> set[str]:
 
 
 def test_every_example_is_expected_here() -> None:
-    assert {path.name for path in EXAMPLES.glob("*.yaml")} == set(EXPECTED)
+    assert {path.name for path in EXAMPLES.glob("*.yaml")} == {*EXPECTED, *OF_THEIR_OWN}
+
+
+@pytest.mark.parametrize("name", sorted(OF_THEIR_OWN))
+def test_an_example_renders_with_the_url_where_its_gateway_reads_it(name: str) -> None:
+    ran = render("-f", EXAMPLES / name, "--show-secrets")
+    assert (ran.code, ran.err) == (0, "")
+    found = ran.objects()
+    written = {
+        key: base64.b64decode(text).decode()
+        for obj in found
+        if obj["kind"] == "Secret"
+        for key, text in obj.get("data", {}).items()
+    } | {
+        item["name"]: item["value"]
+        for obj in found
+        if obj["kind"] == "Deployment"
+        for item in obj["spec"]["template"]["spec"]["containers"][0].get("env", [])
+        if "value" in item
+    }
+    key, text = OF_THEIR_OWN[name]
+    assert text in written[key]
 
 
 @pytest.mark.parametrize("name", sorted(EXPECTED))
