@@ -8,7 +8,7 @@ WORKERS ?= 3
 RUN_TIER = @began=$$(date +%s); $(PY) -m pytest $(2); code=$$?; echo "tier $(1): $$(( $$(date +%s) - began )) s"; exit $$code
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-unit test-cluster test-node test-kind test-full check fmt generate bench cluster-up cluster-down run lock
+.PHONY: help setup demo test test-unit test-cluster test-node test-kind test-full check fmt generate audit sbom bench cluster-up cluster-down run lock
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 18
@@ -36,8 +36,9 @@ test-cluster: setup ## Against a real kube-apiserver with kwok nodes
 	if [ $$code = 0 ]; then echo "what the tier asked for, and what the chart grants:"; $(PY) -m pytest tests/rights; code=$$?; fi; \
 	echo "tier cluster: $$(( $$(date +%s) - began )) s"; exit $$code
 
-test-node: setup ## Against a real node
-	@if [ -d tests/node ]; then $(PY) -m pytest tests/node; else echo "tier node: no tests in this version"; fi
+test-node: setup ## On a real node: kubelet, containerd, Services, DNS (needs root)
+	@if why=$$($(PY) -m hack.node possible 2>&1); then $(PY) hack/tools.py --tier node > /dev/null; else echo "tier node: skipped: $$why"; fi
+	$(call RUN_TIER,node,tests/node)
 
 test-full: setup ## Long matrices whole
 	@GATEWAY_TELEMETRY_FULL=1 $(MAKE) --no-print-directory test
@@ -59,6 +60,12 @@ fmt: setup ## Format and fix what can be fixed
 
 generate: setup ## CRDs and reference pages from the models
 	$(PY) -m hack.generate
+
+audit: setup ## Known vulnerabilities of the locked dependencies; says so where the advisories cannot be reached
+	@$(PY) -m hack.audit
+
+sbom: setup ## The bill of materials of the image's dependencies: sbom.json
+	@$(PY) -m hack.sbom -o sbom.json
 
 bench: setup ## Measure, as ratios within one run
 	@$(PY) hack/tools.py > /dev/null

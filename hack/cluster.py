@@ -23,7 +23,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -82,7 +82,8 @@ def wait_for(what: str, check: Callable[[], bool], deadline: float) -> None:
         time.sleep(0.05)
 
 
-def _die_with_parent() -> None:
+def die_with_this_thread() -> None:
+    """Let a child, before it becomes another program, end with the thread that started it."""
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
@@ -141,7 +142,7 @@ class Cluster:
                 stderr=log,
                 start_new_session=True,
                 umask=0o077,
-                preexec_fn=_die_with_parent if self.die_with_parent else None,
+                preexec_fn=die_with_this_thread if self.die_with_parent else None,
             )
         self._children[component] = child
         born = start_time(child.pid)
@@ -226,8 +227,15 @@ def start(
     state: Path | None = None,
     die_with_parent: bool = False,
     apiserver_args: Sequence[str] = (),
+    address: str = "127.0.0.1",
+    clients: Mapping[str, tuple[str, str | None]] | None = None,
 ) -> Cluster:
     """Start a control plane, or return the running one of that name.
+
+    Args:
+        address: where the API server listens; elsewhere than on loopback the cluster has no kwok nodes, as real ones
+            join it.
+        clients: further client certificates, by file: common name and organization.
 
     Raises:
         ClusterError: a component did not come up; its last log lines are in the text.
@@ -243,14 +251,18 @@ def start(
     folder.chmod(0o700)  # keys of the cluster's CA and of its admin lie below
     binaries = {item: str(tools.build(tools.TOOLS[item])) for item in tools.CONTROL_PLANE}
     ports = free_ports(6)
-    cluster = Cluster(name, folder, f"https://127.0.0.1:{ports[2]}", die_with_parent=die_with_parent)
-    pki.write(folder / "pki")
+    cluster = Cluster(name, folder, f"https://{address}:{ports[2]}", die_with_parent=die_with_parent)
+    pki.write(folder / "pki", address, clients)
     for user in ("admin", "controller-manager", "scheduler", "kwok"):
         target = cluster.kubeconfig if user == "admin" else folder / f"{user}.kubeconfig"
         target.write_text(yaml.safe_dump(components.kubeconfig(cluster.context, cluster.server, folder, user)))
         target.chmod(0o600)
     try:
-        _control_plane(cluster, binaries, ports, apiserver_args, time.monotonic() + START_SECONDS)
+        deadline = time.monotonic() + START_SECONDS
+        _control_plane(cluster, binaries, ports, apiserver_args, deadline)
+        if address == "127.0.0.1":
+            _kwok(cluster, binaries["kwok"], ports[5], deadline)
+        wait_for("the default ServiceAccount", lambda: _default_account(cluster), deadline)
     except ClusterError as error:
         logs = "\n".join(f"--- {item}\n{cluster.tail(item)}" for item in cluster.commands)
         cluster.stop()
@@ -261,7 +273,7 @@ def start(
 def _control_plane(
     cluster: Cluster, binaries: dict[str, str], ports: Sequence[int], apiserver_args: Sequence[str], deadline: float
 ) -> None:
-    etcd_port, peer_port, port, manager_port, scheduler_port, kwok_port = ports
+    etcd_port, peer_port, port, manager_port, scheduler_port, _ = ports
     folder = cluster.folder
     cluster.run("etcd", components.etcd(binaries["etcd"], folder, etcd_port, peer_port))
     apiserver = components.apiserver(binaries["kube-apiserver"], folder, port, etcd_port)
@@ -271,11 +283,13 @@ def _control_plane(
     cluster.run("kube-controller-manager", manager)
     cluster.run("kube-scheduler", components.scheduler(binaries["kube-scheduler"], folder, scheduler_port))
     wait_for("an answer of the API server at /readyz", lambda: _ready(cluster), deadline)
-    cluster.run("kwok", components.kwok(binaries["kwok"], folder, kwok_port))
+
+
+def _kwok(cluster: Cluster, binary: str, port: int, deadline: float) -> None:
+    cluster.run("kwok", components.kwok(binary, cluster.folder, port))
     for node in NODES:
         cluster.request("POST", "/api/v1/nodes", components.node(node))
     wait_for("the readiness of the kwok nodes", lambda: _nodes_ready(cluster), deadline)
-    wait_for("the default ServiceAccount", lambda: _default_account(cluster), deadline)
 
 
 def _answers(cluster: Cluster) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import ipaddress
+from collections.abc import Mapping
 from pathlib import Path
 
 from cryptography import x509
@@ -45,8 +46,15 @@ def _builder(subject: x509.Name, issuer: x509.Name) -> x509.CertificateBuilder:
     )
 
 
-def write(folder: Path) -> None:
-    """Write ca, apiserver and client certificates and the ServiceAccount key pair into a folder."""
+def write(
+    folder: Path, address: str = "127.0.0.1", clients: Mapping[str, tuple[str, str | None]] | None = None
+) -> None:
+    """Write ca, apiserver and client certificates and the ServiceAccount key pair into a folder.
+
+    Args:
+        address: the API server's, besides loopback.
+        clients: further client certificates, by file: common name and organization.
+    """
     folder.mkdir(parents=True)
     ca_key = ec.generate_private_key(ec.SECP256R1())
     issuer = _name("gateway-telemetry-test-ca")
@@ -80,8 +88,10 @@ def write(folder: Path) -> None:
         x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
         x509.IPAddress(ipaddress.ip_address("10.96.0.1")),
     ]
+    if address != "127.0.0.1":
+        names.append(x509.IPAddress(ipaddress.ip_address(address)))
     issue("apiserver", _name("kube-apiserver"), ExtendedKeyUsageOID.SERVER_AUTH, names)
-    for file, (common, organization) in CLIENTS.items():
+    for file, (common, organization) in {**CLIENTS, **(clients or {})}.items():
         issue(file, _name(common, organization), ExtendedKeyUsageOID.CLIENT_AUTH, [])
     signing = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     (folder / "service-account.key").write_bytes(_pem(signing))

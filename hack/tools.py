@@ -56,6 +56,7 @@ _K8S = (
     "-X k8s.io/component-base/version.buildDate=1970-01-01T00:00:00Z"
 )
 _KUBE = "k8s.io/kubernetes"
+_CONTAINERD = "github.com/containerd/containerd/v2"
 _FLUX = "github.com/fluxcd"
 
 TOOLS: dict[str, Tool] = {
@@ -103,6 +104,21 @@ TOOLS: dict[str, Tool] = {
             tier="gitops",
         ),
         Tool("argocd-diff", "argocd-diff", ".", "github.com/argoproj/argo-cd/gitops-engine", tier="gitops"),
+        # A real node: what hack/node.py starts beside the control plane.
+        Tool("kubelet", "kubernetes", f"{_KUBE}/cmd/kubelet", _KUBE, _K8S, tier="node"),
+        Tool("kube-proxy", "kubernetes", f"{_KUBE}/cmd/kube-proxy", _KUBE, _K8S, tier="node"),
+        Tool("containerd", "containerd", f"{_CONTAINERD}/cmd/containerd", _CONTAINERD, tier="node"),
+        Tool(
+            "containerd-shim-runc-v2",
+            "containerd",
+            f"{_CONTAINERD}/cmd/containerd-shim-runc-v2",
+            _CONTAINERD,
+            tier="node",
+        ),
+        Tool("ctr", "containerd", f"{_CONTAINERD}/cmd/ctr", _CONTAINERD, tier="node"),
+        Tool("coredns", "coredns", ".", "github.com/coredns/coredns", tier="node"),
+        Tool("otelcol", "otelcol", ".", "go.opentelemetry.io/collector/otelcol", tier="gateways"),
+        Tool("go-sdk-program", "go-sdk-program", ".", "go.opentelemetry.io/otel/sdk", tier="gateways"),
     )
 }
 
