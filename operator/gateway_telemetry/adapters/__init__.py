@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gateway_telemetry.adapters.agentgateway import Agentgateway
 from gateway_telemetry.adapters.apisix import Apisix
 from gateway_telemetry.adapters.base import (
     CA_DIRECTORY,
@@ -20,12 +21,15 @@ from gateway_telemetry.adapters.base import (
 )
 from gateway_telemetry.adapters.bifrost import Bifrost
 from gateway_telemetry.adapters.envoy import Envoy
+from gateway_telemetry.adapters.envoy_ai_gateway import EnvoyAiGateway
 from gateway_telemetry.adapters.grpc_only import Higress, KGateway
 from gateway_telemetry.adapters.kong import Kong
 from gateway_telemetry.adapters.litellm import LiteLLM
 from gateway_telemetry.adapters.litellm_langsmith import LiteLLMLangSmith
+from gateway_telemetry.adapters.otel_collector import OtelCollector
 from gateway_telemetry.adapters.otel_sdk import OtelSdk
 from gateway_telemetry.adapters.portkey import Portkey
+from gateway_telemetry.adapters.resource import CONFIG_HASH, Place, ResourceAdapter
 from gateway_telemetry.adapters.traefik import Traefik
 from gateway_telemetry.adapters.truefoundry import TrueFoundry
 from gateway_telemetry.api.gateway import Gateway
@@ -33,13 +37,16 @@ from gateway_telemetry.api.gateway import Gateway
 _ADAPTERS: dict[str, Adapter] = {
     adapter.type: adapter
     for adapter in (
+        Agentgateway(),
         Apisix(),
         Bifrost(),
         Envoy(),
+        EnvoyAiGateway(),
         Higress(),
         KGateway(),
         Kong(),
         LiteLLM(),
+        OtelCollector(),
         OtelSdk(),
         Portkey(),
         Traefik(),
@@ -83,6 +90,7 @@ def adapters() -> tuple[Adapter, ...]:
 __all__ = [
     "CA_DIRECTORY",
     "CA_KEY",
+    "CONFIG_HASH",
     "COPY_KEYS",
     "HEADERS_KEY",
     "VOLUME",
@@ -92,6 +100,8 @@ __all__ = [
     "Evidence",
     "Forbidden",
     "Page",
+    "Place",
+    "ResourceAdapter",
     "Seen",
     "Settings",
     "adapter_for",

@@ -58,12 +58,14 @@ class Settings:
         files: data of the operator's Secret; may hold the key, hence hidden in repr.
         mount_ca: whether the CA file is mounted at ``CA_DIRECTORY/CA_KEY``.
         documents: keys of ``files`` that are files of the gateway's own; they exist in Reference mode only.
+        reloaded: keys of ``files`` that the gateway reads again by itself: a change of them restarts nothing.
     """
 
     env: tuple[EnvVar, ...]
     files: Mapping[str, str] = field(repr=False)
     mount_ca: bool = False
     documents: tuple[str, ...] = ()
+    reloaded: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,15 @@ NAMESPACES = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
 LEASES = Resource("coordination.k8s.io", "v1", "leases", "Lease")
 EVENTS = Resource("events.k8s.io", "v1", "events", "Event")
 
+OPENTELEMETRY_COLLECTORS = Resource("opentelemetry.io", "v1beta1", "opentelemetrycollectors", "OpenTelemetryCollector")
+GATEWAY_CONFIGS = Resource("aigateway.envoyproxy.io", "v1beta1", "gatewayconfigs", "GatewayConfig")
+AGENTGATEWAY_PARAMETERS = Resource("agentgateway.dev", "v1alpha1", "agentgatewayparameters", "AgentgatewayParameters")
+
+CONFIGURED: dict[str, Resource] = {
+    item.kind: item for item in (CONFIG_MAPS, OPENTELEMETRY_COLLECTORS, GATEWAY_CONFIGS, AGENTGATEWAY_PARAMETERS)
+}
+"""Kinds of ``install.resource.ref``, by kind."""
+
 WORKLOADS: dict[str, Resource] = {item.kind: item for item in (DEPLOYMENTS, STATEFUL_SETS, DAEMON_SETS)}
 """Kinds with a pod template that may be injected into, by kind."""
 

@@ -103,7 +103,7 @@ def render(container: str, settings: Settings, variables: Iterable[EnvVar], secr
     content = {
         "container": container,
         "env": env,
-        "files": dict(sorted(settings.files.items())),
+        "files": {key: text for key, text in sorted(settings.files.items()) if key not in settings.reloaded},
         "mounts": mounts,
         "version": HASH_VERSION,
         "volumes": volumes,

@@ -16,11 +16,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from gateway_telemetry.adapters.edits import Edit, Path
 from gateway_telemetry.api import meta
+from gateway_telemetry.api.gateway import RESOURCE_KINDS as OBJECT_KINDS
 from gateway_telemetry.plan.injection import Injection
 
 RECORD_KEY = "record.json"
 """Key of the operator's Secret that remembers what was written; it never holds a key."""
+NOTHING = Injection("", (), (), (), "")
+"""The injection of a record that is not about a workload."""
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 """How Kubernetes writes a time: RFC 3339, seconds, UTC."""
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
@@ -165,6 +169,69 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
+class Added:
+    """What was put into an object of ``install.resource``.
+
+    Attributes:
+        key: of a ConfigMap.
+        edits: what was last put in, or was about to be.
+        previous: what stood there before that change.
+        made: paths of mappings and lists that were made for it.
+        after: digest of a ConfigMap's text with it; empty for other kinds.
+        repairs: how often it was put in again after somebody had taken it out.
+    """
+
+    key: str
+    edits: tuple[Edit, ...]
+    previous: tuple[Edit, ...]
+    made: tuple[Path, ...]
+    after: str
+    repairs: int
+
+    @property
+    def all(self) -> tuple[Edit, ...]:
+        """All that may stand there."""
+        return (*self.edits, *self.previous)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON form for the record."""
+        return {
+            "key": self.key,
+            "edits": [item.to_json() for item in self.edits],
+            "previous": [item.to_json() for item in self.previous],
+            "made": [list(path) for path in self.made],
+            "after": self.after,
+            "repairs": self.repairs,
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Added:
+        """Return what ``to_json`` wrote.
+
+        Raises:
+            KeyError: a part is missing.
+            TypeError: a part is not what it should be.
+        """
+        made = value["made"]
+        if not all(isinstance(part, str) for path in made for part in path) or not isinstance(value["repairs"], int):
+            raise TypeError
+        return cls(
+            key=_text(value["key"]),
+            edits=tuple(Edit.from_json(item) for item in value["edits"]),
+            previous=tuple(Edit.from_json(item) for item in value["previous"]),
+            made=tuple(tuple(path) for path in made),
+            after=_text(value["after"]),
+            repairs=value["repairs"],
+        )
+
+
+RESOURCE_KINDS = frozenset(kind for kinds in OBJECT_KINDS.values() for kind in kinds)
+"""Kinds of objects that settings are put into."""
+ORIGINAL_KEY = "original"
+"""Key of the operator's Secret that holds a ConfigMap's text without our additions, compressed."""
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """The operator's own Secret beside a workload: what was written, for whom.
 
@@ -180,6 +247,7 @@ class Record:
         failed_request: the request (``turns.requested``) that was there then; another one tries again.
         generation: of the workload before the write; None where that was not remembered.
         reference: whether the Secret is one that the chart refers to (install.reference).
+        added: what was put into the object that ``workload`` names, if it is one of ``install.resource``.
         uid: of the Secret.
         version: its resourceVersion; two records that differ in it alone are equal.
         written: digest of the content that the operator wrote into a referred Secret; empty where that is not known.
@@ -202,6 +270,7 @@ class Record:
     reference: bool = False
     written: str = ""
     changed_at: str = ""
+    added: Added | None = None
     uid: str = ""
     version: str = field(default="", compare=False)
 
@@ -240,7 +309,7 @@ def project_workload(obj: Mapping[str, Any]) -> Workload:
             for entry in metadata.get("managedFields") or ()
         ),
         pods=_label_selector(spec.get("selector") or {}),
-        last_manager=_last_manager(metadata.get("managedFields") or ()),
+        last_manager=last_manager(metadata.get("managedFields") or ()),
         restarted_at=((template.get("metadata") or {}).get("annotations") or {}).get(_RESTARTED_AT) or "",
     )
 
@@ -254,7 +323,8 @@ def _label_selector(selector: Mapping[str, Any]) -> str:
     return ",".join(parts)
 
 
-def _last_manager(entries: Sequence[Mapping[str, Any]]) -> str:
+def last_manager(entries: Sequence[Mapping[str, Any]]) -> str:
+    """Return the field manager that changed an object last, other than this operator; may be empty."""
     others = [
         (item.get("time") or "", item.get("manager") or "")
         for item in entries
@@ -422,9 +492,11 @@ def project_record(obj: Mapping[str, Any]) -> Record | None:
     try:
         data = {key: base64.b64decode(text or "").decode() for key, text in (obj.get("data") or {}).items()}
         record = compact(json.loads(data.pop(RECORD_KEY)))
-        data = {key: text for key, text in data.items() if not key.startswith("previous.")}
+        data = {key: text for key, text in data.items() if not key.startswith("previous.") and key != ORIGINAL_KEY}
         owner, workload, previous = record["owner"], record["workload"], record.get("previous")
-        if owner["namespace"] != namespace or workload["kind"] not in _ROLLOUTS:
+        added = None if "added" not in record else Added.from_json(record["added"])
+        known = _ROLLOUTS if added is None else RESOURCE_KINDS
+        if owner["namespace"] != namespace or workload["kind"] not in known:
             return None
         return Record(
             namespace=namespace,
@@ -433,13 +505,14 @@ def project_record(obj: Mapping[str, Any]) -> Record | None:
             owner_uid=None if owner.get("uid") is None else _text(owner["uid"]),
             workload=(_text(workload["kind"]), _name(workload["name"])),
             workload_uid=None if workload.get("uid") is None else _text(workload["uid"]),
-            injection=Injection.from_json(record["injection"]),
+            injection=NOTHING if added is not None else Injection.from_json(record["injection"]),
             previous=Injection.from_json(previous) if previous else None,
             digest=digest(data),
             orphan=bool(record.get("orphan")),
             failed=_text(record.get("failed") or ""),
             failed_request=_text(record.get("failedRequest") or ""),
             generation=_number(workload.get("generation")),
+            added=added,
             uid=metadata.get("uid") or "",
             version=metadata.get("resourceVersion") or "",
         )
@@ -467,7 +540,7 @@ def _project_reference(obj: Mapping[str, Any], namespace: str) -> Record | None:
         owner_uid=annotations.get(meta.OWNER_UID_ANNOTATION) or None,
         workload=("", ""),
         workload_uid=None,
-        injection=Injection("", (), (), (), ""),
+        injection=NOTHING,
         previous=None,
         digest=digest(data),
         orphan=annotations.get(meta.ORPHAN_ANNOTATION) == "true",
