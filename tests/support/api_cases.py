@@ -100,6 +100,7 @@ LABEL_KEY = "must be a label key"
 LABEL_VALUE = "must be a label value"
 VALUES = "values must be given for In and NotIn, and left out for Exists and DoesNotExist"
 ATTRIBUTE = "names of resource attributes are written like team or deployment.environment.name"
+FILES = "read files, or variables that you refer to, so install.inject is not for them: use install.reference"
 RESERVED = "are the operator's own evidence stamp: use another name"
 # wording of schema checks: the API server's, the model's
 REQUIRED = ("Required value", "Field required")
@@ -252,10 +253,12 @@ GATEWAY_FIELDS = (
     gateway("target-name-underscore", {"targetRef.name": "lang_smith"}, OBJECT_NAME),
     gateway("target-namespace", {"targetRef.namespace": "platform.svc"}, NAMESPACE_NAME),
     gateway("adapter-missing", {"gateway": {}}, *REQUIRED),
-    gateway("adapter-unknown", {"gateway.type": "kong"}, *ENUM),
+    gateway("adapter-unknown", {"gateway.type": "tyk"}, *ENUM),
     gateway("options-of-litellm", {"gateway": {"type": "otel-sdk", "litellm": {}}}, "set gateway.type: litellm"),
     gateway("options-of-otel-sdk", {"gateway.otelSdk": {"endpointStyle": "Base"}}, "set gateway.type: otel-sdk"),
-    gateway("litellm-callback", {"gateway.litellm": {"callback": "langsmith"}}, *ENUM),
+    gateway("litellm-callback", {"gateway.litellm": {"callback": "langfuse"}}, *ENUM),
+    *(gateway(f"inject-{type_}", {"gateway": {"type": type_}}, FILES) for type_ in ("apisix", "envoy", "kong")),
+    gateway("capture-empty", {"capture": {}}, *REQUIRED),
     gateway("endpoint-style", {"gateway": {"type": "otel-sdk", "otelSdk": {"endpointStyle": "base"}}}, *ENUM),
     gateway("install-missing", {"install": GONE}, *REQUIRED),
     gateway("install-empty", {"install": {}}, "write exactly one of install.inject"),
@@ -304,6 +307,8 @@ GATEWAY_FIELDS = (
 
 BAD = (*FORM, *ADDRESS, *BASE_PATHS, *TARGET_FIELDS, *INTERVALS, *PROJECTS, *GATEWAY_FIELDS)
 
+REFERENCE = {"reference": {"secretName": "traces", "workloads": {"selector": {"matchLabels": {"app": "gateway"}}}}}
+
 GOOD = (
     target("plain", {}),
     *(target(f"region-{region}", {"saas.region": region}) for region in ("eu", "apac", "aws")),
@@ -340,6 +345,14 @@ GOOD = (
     gateway("plain", {}),
     gateway("litellm-options", {"gateway.litellm": {"callback": "otel"}}),
     gateway("litellm-options-empty", {"gateway.litellm": {}}),
+    gateway("litellm-langsmith", {"gateway.litellm": {"callback": "langsmith"}}),
+    gateway("ca-installed", {"gateway.caInstalled": True}),
+    gateway("capture", {"capture": {"content": False}}),
+    *(gateway(f"inject-{type_}", {"gateway": {"type": type_}}) for type_ in ("portkey", "truefoundry", "kgateway")),
+    *(
+        gateway(f"reference-{type_}", {"gateway": {"type": type_}, "install": REFERENCE})
+        for type_ in ("apisix", "bifrost", "envoy", "kong", "portkey", "traefik", "truefoundry")
+    ),
     gateway("otel-sdk", {"gateway": {"type": "otel-sdk", "otelSdk": {"endpointStyle": "Full"}}}),
     gateway("target-elsewhere", {"targetRef.namespace": "platform"}),
     gateway("container", {"install.inject.container": "litellm-proxy"}),
