@@ -1,0 +1,73 @@
+"""Every fault between a gateway and LangSmith: the right reason, and no condition that ground truth contradicts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.bench.fault_rows import ROWS
+from tests.bench.faults import ONE_INTERVAL, PATIENCE, Case, matrix, table
+from tests.support.cluster import ClusterAccess
+from tests.support.kube import Kube
+from tests.support.operator import watching
+
+FLAGS = ("--insecure-allow-loopback", "--allow-host=*", "--max-rollouts=0", "--max-rollouts-per-namespace=0")
+pytestmark = pytest.mark.timeout(600)
+
+
+@pytest.fixture(scope="module")
+def cases(cluster: ClusterAccess, kube: Kube, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Case]]:
+    """All rows, played to their end at the same time."""
+    folder = tmp_path_factory.mktemp("matrix")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):  # they would take the exporters' own CA away
+            if name in os.environ:
+                patch.delenv(name)
+        with watching(kube, cluster.kubeconfig, folder / "operator", len(ROWS), *FLAGS, verify=True) as operator:
+            namespaces = [operator.namespace() for _ in ROWS]
+            with matrix(kube, namespaces, folder / "pki") as played:
+                played.play(print)
+                print(table(played.cases))
+                yield {case.name: case for case in played.cases}
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_the_right_reason_in_time(cases: dict[str, Case], name: str) -> None:
+    case = cases[name]
+    longest = ONE_INTERVAL + (PATIENCE if case.row.slow else 0.0)
+    assert case.told.keys() == {"target", "gateway"}, case.said
+    assert case.told["target"] < longest
+    assert case.told["gateway"] < longest
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_never_green_while_traces_are_missing(cases: dict[str, Case], name: str) -> None:
+    assert cases[name].greens == set()
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_never_red_while_nothing_is_wrong(cases: dict[str, Case], name: str) -> None:
+    assert cases[name].reds == set()
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_green_again_by_itself_or_when_asked(cases: dict[str, Case], name: str) -> None:
+    case = cases[name]
+    assert case.phase == "done", (case.phase, case.said)
+    if case.row.heals and not case.row.gateway.startswith("True"):
+        assert case.healed is not None
+        assert case.healed < 2 * ONE_INTERVAL
+
+
+@pytest.mark.parametrize("name", [name for name, row in ROWS.items() if row.later])
+def test_a_fault_that_begins_later_is_found_within_an_interval(cases: dict[str, Case], name: str) -> None:
+    again = cases[name].again
+    assert again is not None, cases[name].said
+    assert again < ONE_INTERVAL
+
+
+def test_each_row_breaks_something_of_its_own() -> None:
+    said = [(row.target, row.gateway, row.fault) for row in ROWS.values()]
+    assert len(set(said)) == len(said)
