@@ -70,6 +70,7 @@ sbom: setup ## The bill of materials of the image's dependencies: sbom.json
 bench: setup ## Measure, as ratios within one run
 	@$(PY) hack/tools.py > /dev/null
 	$(PY) -m tests.bench
+	$(PY) -m tests.bench.planning
 
 demo: setup ## The main job, end to end, on a cluster of its own
 	@$(PY) hack/tools.py > /dev/null

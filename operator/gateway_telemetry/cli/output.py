@@ -67,14 +67,14 @@ def _hash(value: bytes) -> str:
     return f"sha256:{hashlib.sha256(value).hexdigest()[:8]}"
 
 
-class _Dumper(yaml.SafeDumper):
+class _Dumper(yaml.CSafeDumper):
     """Quotes what Kubernetes would not read as the same string; writes out what aliases would share."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
 
 
-def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+def _text(dumper: yaml.CSafeDumper, value: str) -> yaml.ScalarNode:
     style = None
     if _LINE_ENDS.search(value):
         style = '"'
