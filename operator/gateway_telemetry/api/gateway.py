@@ -257,7 +257,7 @@ class ResourceRef(Model):
     kind: Literal["ConfigMap", "OpenTelemetryCollector", "GatewayConfig", "AgentgatewayParameters"] = Field(
         description="Its kind: ConfigMap or OpenTelemetryCollector for type otel-collector, GatewayConfig for "
         "envoy-ai-gateway, AgentgatewayParameters for agentgateway. The operator needs rights for it: the chart's "
-        "values resources.*."
+        "values writes.*."
     )
     name: ObjectName = Field(
         description="Its name. To name it here is the consent to have it changed: only what the settings need is "

@@ -52,22 +52,23 @@ async def write(
 
 
 async def release(
-    client: Client, resource: Resource, namespace: str, name: str, live: Mapping[str, Any]
+    client: Client, resource: Resource, namespace: str, name: str, live: Mapping[str, Any], operation: str = "Apply"
 ) -> dict[str, Any]:
-    """Take our apply entries out of ``metadata.managedFields``; return the object afterwards.
+    """Take our entries out of ``metadata.managedFields``; return the object afterwards.
 
     The patch tests the entry's manager and operation, not the resourceVersion: a rollout writes the status all the
     time, and would make that fail.
 
     Args:
         live: the object as last seen.
+        operation: of the entries: Apply, or Update for what a patch wrote.
 
     Raises:
         Conflict: somebody wrote faster than we, `ATTEMPTS` times.
     """
     current = dict(live)
     for _ in range(ATTEMPTS):
-        operations = removals(current)
+        operations = removals(current, operation)
         if not operations:
             return current
         try:
@@ -79,17 +80,17 @@ async def release(
     )
 
 
-def removals(live: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the JSON patch that removes our apply entries, last one first; empty if there are none."""
+def removals(live: Mapping[str, Any], operation: str = "Apply") -> list[dict[str, Any]]:
+    """Return the JSON patch that removes our entries, last one first; empty if there are none."""
     operations: list[dict[str, Any]] = []
     entries = live["metadata"].get("managedFields") or []
     for index in range(len(entries) - 1, -1, -1):
         entry = entries[index]
-        if entry.get("manager") == FIELD_MANAGER and entry.get("operation") == "Apply":
+        if entry.get("manager") == FIELD_MANAGER and entry.get("operation") == operation:
             path = f"/metadata/managedFields/{index}"
             operations += [
                 {"op": "test", "path": f"{path}/manager", "value": FIELD_MANAGER},
-                {"op": "test", "path": f"{path}/operation", "value": "Apply"},
+                {"op": "test", "path": f"{path}/operation", "value": operation},
                 {"op": "remove", "path": path},
             ]
     return operations

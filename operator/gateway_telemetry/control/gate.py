@@ -128,11 +128,11 @@ class Gate:
                     key = item["kind"], view.namespace, item["name"]
                     self._failed.setdefault(key, _Failed(view.key, target_key(view)))
 
-    def mend(self, view: Gateway, record: Record) -> Refused | None:
+    def mend(self, view: Gateway, record: Record, manager: str = "") -> Refused | None:
         """Return why a Secret that somebody changed may not be put right now, or None; see ``plan.turns.Gate``."""
         key = "Secret", record.namespace, record.name
         state = record.version, record.changed_at, record.digest
-        refusal = self._fights.refusal(view, key, "", state)
+        refusal = self._fights.refusal(view, key, manager, state)
         if refusal is None:
             self._fights.count(key, state)
         return refusal

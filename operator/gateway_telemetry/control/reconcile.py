@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -17,7 +17,8 @@ from gateway_telemetry.api import meta
 from gateway_telemetry.api.reasons import Reason
 from gateway_telemetry.cluster.client import Client
 from gateway_telemetry.cluster.errors import ApiError
-from gateway_telemetry.cluster.paths import GATEWAY_TELEMETRIES, LANGSMITH_TARGETS
+from gateway_telemetry.cluster.paths import CONFIGURED, GATEWAY_TELEMETRIES, LANGSMITH_TARGETS
+from gateway_telemetry.control import resources
 from gateway_telemetry.control.feed import GATEWAY, TARGET, Feed
 from gateway_telemetry.control.gate import Gate
 from gateway_telemetry.control.lookups import Services, Targets, env_from, files, pods_of
@@ -130,8 +131,8 @@ class Reconciler:
         if view is None or view.deleting:
             return None
         if failures is not None:
-            if any(record.reference for record in plan.restore):
-                # The workload took variables from the Secret that is gone by now.
+            if any(record.reference for record in plan.restore) or (view.spec and view.spec.install.resource):
+                # The workload took variables from the Secret that is gone by now; the object is another one.
                 planner = await self._planner(view, pods)
             failures |= unread
             plan = planner.plan(view, failures)
@@ -145,7 +146,10 @@ class Reconciler:
                 self._queue.add(waiting)
         if self._settles(key, settling=under_way and not rolling and not failures):
             return NO_PODS_SECONDS
-        return await self._report(view, plan, {**unread, **(failures or {})}, rolling=bool(rolling))
+        pause = await self._report(view, plan, {**unread, **(failures or {})}, rolling=bool(rolling))
+        if view.spec is None or view.spec.install.resource is None:
+            return pause
+        return resources.LOOK_SECONDS if pause is None else min(pause, resources.LOOK_SECONDS)
 
     async def _report(
         self, view: Gateway, plan: GatewayPlan, problems: dict[WorkloadKey, Refused], *, rolling: bool
@@ -157,7 +161,7 @@ class Reconciler:
             raise Retry("; ".join(sorted({item.message for item in problems.values()})))
         if problems:
             return ROLLING_SECONDS if rolling else pause
-        if not _suspended(view) and any(_replaces_pods(item) for item in plan.sinks):
+        if not _suspended(view) and (plan.resource_due or any(_replaces_pods(item) for item in plan.sinks)):
             return 0.0  # due only now: a turn that became free, a Secret that has just been written
         return ROLLING_SECONDS if rolling else pause
 
@@ -196,6 +200,7 @@ class Reconciler:
         names = await env_from(self._client, matching)
         reads = view.spec is not None and adapter_of(view.spec.gateway).reads_files
         texts = await files(self._client, matching) if reads else {}
+        configured = await resources.read(self._client, view)
         return Planner(
             self._store,
             self._options,
@@ -204,6 +209,7 @@ class Reconciler:
             lambda workload: pods.get(workload.key),
             self._gate,
             lambda workload: texts.get(workload.key, {}),
+            lambda _: configured,
         )
 
     async def _read_pods(
@@ -223,22 +229,24 @@ class Reconciler:
     async def _apply(self, view: Gateway, plan: GatewayPlan) -> dict[WorkloadKey, Refused] | None:
         """Write what the plan asks for; return what failed, or None if there was nothing to do."""
         due = [item.write for item in plan.sinks if item.write is not None and _due(item)]
+        resource = plan.resource if plan.resource is not None and plan.resource.due else None
         restarts = [item for item in plan.sinks if item.restart]
         reference = plan.reference if plan.reference is not None and plan.reference.due else None
         records = self._store.records_of_owner(view.key)
         restores = view.spec is not None and view.spec.deletion_policy == "Restore"
         lost = any(True for _ in self._forgotten(view))
-        remain = len(records) > len(plan.restore) or bool(due) or reference is not None or lost
-        if (due or reference is not None) and restores:
+        remain = len(records) > len(plan.restore) or bool(due) or reference is not None or resource is not None or lost
+        if (due or reference is not None or resource is not None) and restores:
             await self._writer.finalizer(view, wanted=True)
-        failures: dict[WorkloadKey, Refused] = {}
-        for record in plan.restore:
+        failures = await self._undo(plan.restore)
+        remain = remain or bool(failures)
+        if resource is not None and not failures:
             try:
-                await self._writer.restore(record)
-                self._gate.gone([_workload_of(record)])
+                await self._writer.resource(view, resource)
             except Refused as refused:
-                failures[_workload_of(record)] = refused
-                remain = True
+                failures[resource.kind, resource.namespace, resource.name] = refused
+        if any(key[0] in CONFIGURED for key in failures):
+            due = []  # what reads the object keeps the variables that it names, and is not restarted for nothing
         if reference is not None:
             try:
                 await self._writer.reference(view, reference, self._now())
@@ -258,14 +266,14 @@ class Reconciler:
         current = self._store.gateways.get(view.key)
         if current is not None and not (remain and restores):
             await self._writer.finalizer(current, wanted=False)
-        return failures if due or plan.restore or restarts or reference is not None else None
+        done = due or plan.restore or restarts or failures or reference is not None or resource is not None
+        return failures if done else None
 
-    async def _leave(self, key: Key, view: Gateway | None) -> None:
-        """Take away what was written for an object that is gone or going; then let it go."""
-        if self._verifier is not None:
-            self._verifier.forget_gateway(key)
-        self._settling.pop(key, None)
-        records = [*restorable(self._store, key), *self._forgotten(view)]
+    async def _undo(self, records: Iterable[Record]) -> dict[WorkloadKey, Refused]:
+        """Take back what records remember, in their order; return what failed.
+
+        After an object that could not be restored nothing more is: its readers keep the variables that it names.
+        """
         failures: dict[WorkloadKey, Refused] = {}
         for record in records:
             try:
@@ -273,6 +281,17 @@ class Reconciler:
                 self._gate.gone([_workload_of(record)])
             except Refused as refused:
                 failures[_workload_of(record)] = refused
+                if record.added is not None:
+                    break
+        return failures
+
+    async def _leave(self, key: Key, view: Gateway | None) -> None:
+        """Take away what was written for an object that is gone or going; then let it go."""
+        if self._verifier is not None:
+            self._verifier.forget_gateway(key)
+        self._settling.pop(key, None)
+        records = [*restorable(self._store, key), *self._forgotten(view)]
+        failures = await self._undo(records)
         view = self._store.gateways.get(key)
         if view is not None and failures and self._waits(key):
             worst = next(iter(failures.values()))

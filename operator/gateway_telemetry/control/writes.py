@@ -19,15 +19,25 @@ from gateway_telemetry.cluster import ownership
 from gateway_telemetry.cluster.client import Client
 from gateway_telemetry.cluster.errors import ApiError, Conflict, Forbidden, NotFound, ReadOnly
 from gateway_telemetry.cluster.paths import CONFIG_MAPS, GATEWAY_TELEMETRIES, SECRETS, WORKLOADS, Resource
+from gateway_telemetry.control import resources
 from gateway_telemetry.control.feed import Feed
 from gateway_telemetry.plan import restore
 from gateway_telemetry.plan.gateways import Write
 from gateway_telemetry.plan.injection import body
 from gateway_telemetry.plan.reference import CA_SUFFIX, ReferenceWrite, reference_objects, restart_body
+from gateway_telemetry.plan.resource import ResourceWrite, resource_secret
 from gateway_telemetry.plan.secret import PREVIOUS_PREFIX, secret_object
 from gateway_telemetry.plan.store import Custom, Gateway, Store
 from gateway_telemetry.plan.targets import Refused
-from gateway_telemetry.plan.views import MANAGED_BY, MANAGED_BY_LABEL, RECORD_KEY, Record, Workload, project_workload
+from gateway_telemetry.plan.views import (
+    MANAGED_BY,
+    MANAGED_BY_LABEL,
+    ORIGINAL_KEY,
+    RECORD_KEY,
+    Record,
+    Workload,
+    project_workload,
+)
 from gateway_telemetry.plan.writes import stands
 
 logger = logging.getLogger(__name__)
@@ -233,6 +243,9 @@ class Writer:
         if record.reference:
             await self._drop_reference(record)
             return
+        if record.added is not None:
+            await self._take_out(record)
+            return
         resource = WORKLOADS[kind]
         try:
             async with self._alone(kind, record.namespace, name):
@@ -255,6 +268,40 @@ class Writer:
             raise refusal(error) from None
         self._feed.removed(SECRETS.kind, record.namespace, record.name)
         logger.info("GatewayTelemetry %s/%s: deleted Secret %s", *record.owner, record.name)
+
+    async def resource(self, view: Gateway, write: ResourceWrite) -> None:
+        """Write the Secret with the record, then the object.
+
+        Raises:
+            Refused: with the reason that the sink shows.
+        """
+        try:
+            async with self._alone(write.kind, write.namespace, write.name):
+                if write.record_stale:
+                    await self._resource_secret(view, write)
+                await resources.write(self._client, write)
+        except ApiError as error:
+            raise refusal(error) from None
+
+    async def _resource_secret(self, view: Gateway, write: ResourceWrite) -> None:
+        wanted = resource_secret(view, write)
+        if write.record is None and await self._created(SECRETS, write.namespace, wanted):
+            return
+        live = await self._client.get(SECRETS, write.namespace, write.secret)
+        dropped = dict.fromkeys(key for key in live.get("data") or {} if key != ORIGINAL_KEY)
+        patch = {"data": {**dropped, **wanted["data"]}, "metadata": wanted["metadata"]}
+        self._feed.wrote(await self._client.merge_patch(SECRETS, write.namespace, write.secret, patch))
+
+    async def _take_out(self, record: Record) -> None:
+        """Take out of an object what was put in, then delete the Secret that remembers it."""
+        try:
+            async with self._alone(record.workload[0], record.namespace, record.workload[1]):
+                await resources.restore(self._client, record)
+                await self._client.delete(SECRETS, record.namespace, record.name, uid=record.uid or None)
+        except ApiError as error:
+            raise refusal(error) from None
+        self._feed.removed(SECRETS.kind, record.namespace, record.name)
+        logger.info("GatewayTelemetry %s/%s: restored %s %s", *record.owner, *record.workload)
 
     async def _clear(self, resource: Resource, record: Record, live: dict[str, Any]) -> None:
         view = project_workload({**live, "kind": resource.kind})

@@ -21,7 +21,7 @@ EnvFromKeys = Mapping[tuple[str, str], frozenset[str] | None]
 """Names of the keys of ConfigMaps and Secrets by (kind, name); None where they may not be read."""
 
 
-def pick_container(workload: Workload, wanted: str | None, adapter: Adapter) -> Container:
+def pick_container(workload: Workload, wanted: str | None, adapter: Adapter, way: str = "inject") -> Container:
     """Return the container that exports.
 
     Raises:
@@ -34,8 +34,7 @@ def pick_container(workload: Workload, wanted: str | None, adapter: Adapter) -> 
         if found is None:
             raise Refused(
                 Reason.CONTAINER_NOT_FOUND,
-                f"{where} has no container {wanted!r}: it has {names}; set spec.install.inject.container to one of "
-                "them",
+                f"{where} has no container {wanted!r}: it has {names}; set spec.install.{way}.container to one of them",
             )
         return found
     if adapter.container is not None:
@@ -46,7 +45,7 @@ def pick_container(workload: Workload, wanted: str | None, adapter: Adapter) -> 
         return workload.containers[0]
     raise Refused(
         Reason.CONTAINER_AMBIGUOUS,
-        f"{where} has the containers {names}: set spec.install.inject.container to the one that exports traces",
+        f"{where} has the containers {names}: set spec.install.{way}.container to the one that exports traces",
     )
 
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from gateway_telemetry.adapters import adapter_of
 from gateway_telemetry.api.conditions import Finding, bad, good, summarise, unknown
-from gateway_telemetry.api.gateway import GatewayTelemetrySpec
+from gateway_telemetry.api.gateway import GatewayTelemetrySpec, ResourceRef
 from gateway_telemetry.api.reasons import Reason
 from gateway_telemetry.endpoint import EndpointProblem
+from gateway_telemetry.plan.configured import configured, rival
 from gateway_telemetry.plan.inject import EnvFromLookup, FilesLookup, Lookups, held, injected
 from gateway_telemetry.plan.options import Options
 from gateway_telemetry.plan.proof import Connection, connection_hash
 from gateway_telemetry.plan.reference import ReferenceWrite, reference_write, referring
 from gateway_telemetry.plan.references import ConsentWithdrawn, References, TargetLookup, resolve_references
+from gateway_telemetry.plan.resource import Found, ResourceLookup, ResourceWrite
 from gateway_telemetry.plan.sinks import SinkState, by_trouble, programmed, sink, waiting
 from gateway_telemetry.plan.store import Gateway, Store, target_key
 from gateway_telemetry.plan.targets import Refused
@@ -52,6 +54,7 @@ class GatewayPlan:
         endpoint: full traces URL and project, once the references are resolved.
         reference: the Secret of ``install.reference``, if that is the way.
         connection: where its traces are to be looked for, once the references are resolved.
+        resource: what the object of ``install.resource`` needs, if that is the way.
     """
 
     findings: tuple[Finding, ...]
@@ -61,6 +64,12 @@ class GatewayPlan:
     advice: tuple[str, ...] = ()
     reference: ReferenceWrite | None = None
     connection: Connection | None = None
+    resource: ResourceWrite | None = None
+
+    @property
+    def resource_due(self) -> bool:
+        """Tell whether the object of ``install.resource`` is to be written."""
+        return self.resource is not None and self.resource.due
 
 
 REFERENCE: WorkloadKey = ("Secret", "", "")
@@ -71,6 +80,18 @@ def identity(view: Gateway, options: Options) -> str:
     """Return the short stable id that is stamped into the gateway's resource attributes."""
     text = "/".join((options.cluster_name, view.namespace, view.name))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def connection_of(view: Gateway, spec: GatewayTelemetrySpec, found: References, options: Options) -> Connection:
+    """Return where a gateway's traces are to be looked for."""
+    stamped = adapter_of(spec.gateway).evidence == "Resource"
+    return Connection(
+        target_key(view),
+        found.project,
+        connection_hash(view, found.resolved, found.target.workspace_id, found.project),
+        identity(view, options) if stamped else None,
+        found.resolved.ca_pem is not None,
+    )
 
 
 def claimant(workload: Workload, store: Store) -> Gateway | None:
@@ -99,11 +120,13 @@ class Planner:
         pods: PodLookup = lambda _: None,
         gate: Gate | None = None,
         files: FilesLookup = lambda _: {},
+        resource: ResourceLookup = lambda _: Found(),
     ) -> None:
         self._store = store
         self._options = options
         self._targets = targets
         self._lookups = Lookups(env_from, pods, gate, files)
+        self._resource = resource
 
     def plan(self, view: Gateway, failures: Mapping[WorkloadKey, Refused] | None = None) -> GatewayPlan:
         """Return the plan for one GatewayTelemetry that exists and is not being deleted.
@@ -119,6 +142,9 @@ class Planner:
         keys = {(item.kind, item.name) for item in selected}
         undone = tuple(item for item in records if not _left_behind(item, view))
         left = tuple(item for item in undone if not _wanted(item, view.spec, keys))
+        resource = view.spec.install.resource
+        if resource is not None and (winner := rival(view, self._store)) is not None:
+            return self._give_up(bad("Accepted", Reason.CONFLICTED, lost_to(resource.ref, view, winner)), left)
         if not matched and view.spec.install.workloads is not None:
             kind, way = view.spec.install.workloads.kind, view.spec.install.way
             message = (
@@ -127,10 +153,12 @@ class Planner:
             )
             return self._give_up(bad("Accepted", Reason.NO_MATCHING_WORKLOADS, message), left)
         lost = {item.key: owner for item in matched if (owner := claimant(item, self._store)) and owner.key != view.key}
-        if len(lost) == len(matched):
+        if lost and len(lost) == len(matched):
             first = matched[0]
             return self._give_up(bad("Accepted", Reason.CONFLICTED, _lost(first, lost[first.key])), left)
-        accepted = good("Accepted", Reason.ACCEPTED, f"Matches {_count(matched)}.")
+        names = "" if resource is None else f"Names {resource.ref.kind} {resource.ref.name}."
+        matches = f"Matches {_count(matched)}." if matched else ""
+        accepted = good("Accepted", Reason.ACCEPTED, " ".join(filter(None, (names, matches))))
         try:
             found = resolve_references(view, view.spec, self._store, self._targets)
         except ConsentWithdrawn as refusal:
@@ -146,23 +174,22 @@ class Planner:
             if item.key in lost
         ]
         mine = [item for item in matched if item.key not in lost]
-        reference, own = self._sinks(view, view.spec, mine, found, failures or {})
+        reference: ReferenceWrite | None = None
+        configured_: ResourceWrite | None = None
+        undo: tuple[Record, ...] = ()
+        if resource is None:
+            reference, own = self._sinks(view, view.spec, mine, found, failures or {})
+        else:
+            stamp = identity(view, self._options)
+            configured_, own, undo = configured(
+                view, view.spec, mine, found, stamp, self._store, self._lookups, self._resource(view), failures or {}
+            )
         sinks = tuple(sorted([*beaten, *own], key=lambda item: item.workload.key))
-        left += tuple(self._astray(view, sinks))
+        left += (*undo, *self._astray(view, sinks))
         findings.append(programmed(sinks))
         endpoint = found.resolved.endpoints.traces, found.project
         plan = self._finish(findings, sinks, left, endpoint, found.advice, reference)
-        return replace(plan, connection=self._connection(view, view.spec, found))
-
-    def _connection(self, view: Gateway, spec: GatewayTelemetrySpec, found: References) -> Connection:
-        stamped = adapter_of(spec.gateway).evidence == "Resource"
-        return Connection(
-            target_key(view),
-            found.project,
-            connection_hash(view, found.resolved, found.target.workspace_id, found.project),
-            identity(view, self._options) if stamped else None,
-            found.resolved.ca_pem is not None,
-        )
+        return replace(plan, connection=connection_of(view, view.spec, found, self._options), resource=configured_)
 
     def _astray(self, view: Gateway, sinks: tuple[SinkState, ...]) -> Iterator[Record]:
         """Yield the records of blocked workloads that would send the key to somebody else's endpoint."""
@@ -228,11 +255,14 @@ class Planner:
     ) -> GatewayPlan:
         findings += [unknown(type_, Reason.NOT_VERIFIED) for type_ in ("Producing", "Delivered")]
         findings += summarise(findings, ("Accepted", "ResolvedRefs", "Programmed"))
-        return GatewayPlan(tuple(findings), sinks, restore, endpoint, advice, reference)
+        return GatewayPlan(tuple(findings), sinks, in_order(restore), endpoint, advice, reference)
 
 
 def _wanted(record: Record, spec: GatewayTelemetrySpec, selected: set[tuple[str, str]]) -> bool:
     """Tell whether what a record remembers is still asked for by the spec, whatever becomes of it."""
+    if record.added is not None:
+        ref = None if spec.install.resource is None else spec.install.resource.ref
+        return ref is not None and (*record.workload, record.added.key) == (ref.kind, ref.name, ref.key or "")
     if spec.install.reference is not None:
         return record.reference and record.name == spec.install.reference.secret_name
     return record.workload in selected
@@ -250,13 +280,29 @@ def _lost(workload: Workload, winner: Gateway) -> str:
     )
 
 
+def lost_to(ref: ResourceRef, view: Gateway, winner: Gateway) -> str:
+    """Return why an object is not this gateway's."""
+    return (
+        f"{ref.kind} {view.namespace}/{ref.name} belongs to GatewayTelemetry {winner.name}: remove one of the two, or "
+        "name another object"
+    )
+
+
 def _count(matched: list[Workload]) -> str:
     return matched[0].name if len(matched) == 1 else f"{len(matched)} workloads"
 
 
 def restorable(store: Store, owner: Key) -> tuple[Record, ...]:
-    """Return the records to undo when a GatewayTelemetry is gone or going."""
-    return tuple(item for item in store.records_of_owner(owner) if not item.orphan)
+    """Return the records to undo when a GatewayTelemetry is gone or going; see ``in_order``."""
+    return in_order(item for item in store.records_of_owner(owner) if not item.orphan)
+
+
+def in_order(records: Iterable[Record]) -> tuple[Record, ...]:
+    """Return records as they must be undone: an object before the workloads that read it.
+
+    A configuration that names a variable or file of ours must be gone before those are.
+    """
+    return tuple(sorted(records, key=lambda item: item.added is None))
 
 
 def leaving(failure: Refused) -> GatewayPlan:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway_telemetry.adapters import Adapter, Context, Seen, adapter_of
 from gateway_telemetry.api.gateway import GatewayTelemetrySpec
@@ -59,23 +59,25 @@ def injected(
     store: Store,
     lookups: Lookups,
     failure: Refused | None,
+    salt: str = "",
 ) -> SinkState:
     """Return how far one workload is, with the write that it needs.
 
     Args:
         stamp: identity of the GatewayTelemetry in resource attributes.
         failure: why the write of this round did not succeed.
+        salt: what else its pods must be restarted for.
     """
     where = f"{workload.kind} {workload.namespace}/{workload.name}"
     container: str | None = None
-    assert spec.install.inject is not None
     try:
         adapter = adapter_of(spec.gateway)
-        picked = checks.pick_container(workload, spec.install.inject.container, adapter)
+        picked = checks.pick_container(workload, spec.install.container, adapter, spec.install.way)
         container = picked.name
         seen = seen_of(workload, picked, lookups.files)
         adapter.check(seen)
-        write = _write(view, workload, picked, adapter, context_of(spec, refers, stamp, workload.key), store, lookups)
+        context = context_of(spec, refers, stamp, workload.key)
+        write = _write(view, workload, picked, adapter, context, store, lookups, salt)
     except EndpointProblem as problem:
         return sink(workload, "Blocked", Reason(problem.reason), f"{where}: {problem.message}", container)
     except Refused as refusal:
@@ -122,6 +124,7 @@ def _write(
     context: Context,
     store: Store,
     lookups: Lookups,
+    salt: str,
 ) -> Write:
     where = f"{workload.kind} {workload.namespace}/{workload.name}"
     settings = adapter.settings(context)
@@ -132,6 +135,8 @@ def _write(
     others = foreign(picked, mine)
     variables = checks.writable(settings.env, others, from_, name)
     injection = render(picked.name, settings, variables, name)
+    if salt:
+        injection = replace(injection, config_hash=digest({"pods": injection.config_hash, "salt": salt})[:16])
     checks.check_container(picked, others, injection, adapter.forbidden(context), from_, where)
     checks.check_mounts(foreign_volumes(workload, mine), others, injection, where)
     return write_for(view, workload, injection, settings.files, name, record)

@@ -279,7 +279,7 @@ def _check_reference(workload: Workload, write: ReferenceWrite, env_from: checks
             f"{write.name}, optional: true}}}}]",
         )
     ca = write.name + CA_SUFFIX
-    if write.ca is not None and not any(ca in _mounted(volume, "configMap", "name") for volume in workload.volumes):
+    if write.ca is not None and not any(ca in mounted(volume, "configMap", "name") for volume in workload.volumes):
         raise Refused(
             Reason.NOT_REFERENCED,
             f"{where} has no volume of ConfigMap {ca}, which holds LangSmith's CA: let its chart mount it at "
@@ -306,7 +306,7 @@ def refers_to(workload: Workload, secret: str) -> bool:
     """Tell whether a container takes a variable from the Secret, in either form, or mounts it."""
     if any(_takes_from(container, secret) for container in workload.containers):
         return True
-    return any(secret in _mounted(volume, "secret", "secretName") for volume in workload.volumes)
+    return any(secret in mounted(volume, "secret", "secretName") for volume in workload.volumes)
 
 
 def _takes_from(container: Container, secret: str) -> bool:
@@ -320,7 +320,7 @@ def _secret_of(variable: Mapping[str, Any]) -> str | None:
     return name
 
 
-def _mounted(volume: Mapping[str, Any], kind: str, field: str) -> list[str]:
+def mounted(volume: Mapping[str, Any], kind: str, field: str) -> list[str]:
     """Return the names of the Secrets or ConfigMaps of a volume."""
     sources = (volume.get("projected") or {}).get("sources") or ()
     found = [(volume.get(kind) or {}).get(field), *((item.get(kind) or {}).get("name") for item in sources)]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from gateway_telemetry.api.conditions import Finding, bad, good, unknown
 from gateway_telemetry.api.reasons import Reason
-from gateway_telemetry.plan.views import Workload
+from gateway_telemetry.plan.views import WORKLOAD_KINDS, Workload
 from gateway_telemetry.plan.writes import Write
 
 
@@ -57,7 +57,8 @@ def programmed(sinks: tuple[SinkState, ...]) -> Finding:
     worst = by_trouble(sinks)[0]
     if worst.state == "Programmed":
         notes = sorted({item.message for item in sinks if item.message})
-        return good("Programmed", Reason.PROGRAMMED, ". ".join([f"{len(sinks)} of {len(sinks)} workloads", *notes]))
+        things = "workloads" if all(item.workload.kind in WORKLOAD_KINDS for item in sinks) else "objects"
+        return good("Programmed", Reason.PROGRAMMED, ". ".join([f"{len(sinks)} of {len(sinks)} {things}", *notes]))
     rest = sum(1 for item in sinks if item.state != "Programmed") - 1
     more = f" (and {rest} more: see status.sinks)" if rest else ""
     tell = unknown if worst.reason is Reason.AWAITING_APPROVAL else bad

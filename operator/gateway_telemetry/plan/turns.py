@@ -29,8 +29,12 @@ class Gate(Protocol):
         """
         ...
 
-    def mend(self, view: Gateway, record: Record) -> Refused | None:
-        """Return why a Secret that somebody changed may not be put right now, or None if it may."""
+    def mend(self, view: Gateway, record: Record, manager: str = "") -> Refused | None:
+        """Return why a Secret, or what it remembers, that somebody changed may not be put right now; None if it may.
+
+        Args:
+            manager: field manager that changed it last; may be empty.
+        """
         ...
 
 

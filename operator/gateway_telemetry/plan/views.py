@@ -225,6 +225,8 @@ class Added:
         )
 
 
+WORKLOAD_KINDS = frozenset({"Deployment", "StatefulSet", "DaemonSet"})
+"""Kinds with a pod template."""
 RESOURCE_KINDS = frozenset(kind for kinds in OBJECT_KINDS.values() for kind in kinds)
 """Kinds of objects that settings are put into."""
 ORIGINAL_KEY = "original"
