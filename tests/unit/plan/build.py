@@ -281,6 +281,7 @@ class World:
         self.objects: dict[tuple[str, str, str], Object] = {}
         self.pods: dict[WorkloadKey, Sequence[Pod]] = {}
         self.gate: Gate | None = None
+        self.files: Mapping[str, str] = {}
         for obj in objects:
             self.put(obj)
 
@@ -330,6 +331,7 @@ class World:
             lambda workload: self.env_from,
             lambda workload: self.pods.get(workload.key),
             self.gate,
+            lambda workload: self.files,
         )
         return planner.plan(self.store.gateways[namespace, name], failures)
 
