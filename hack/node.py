@@ -300,10 +300,10 @@ class Node:
             if done.returncode != 0:
                 raise cluster.ClusterError(f"{archive} cannot be imported: {done.stderr.strip()}")
 
-    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *command: str, input_: str | None = None) -> subprocess.CompletedProcess[str]:
         """Run a program in the node's namespaces, e.g. ``iptables``."""
         pid = int((self.cluster.folder / HOLDER).read_text())
-        return subprocess.run([*_enter(pid), *command], capture_output=True, text=True, check=False)
+        return subprocess.run([*_enter(pid), *command], input=input_, capture_output=True, text=True, check=False)
 
     def down(self) -> None:
         """End everything, also what an earlier process left behind."""
