@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import socket
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from tests.support import objects, pod_process
 from tests.support.cluster import ClusterAccess, make_namespace
 from tests.support.kube import Kube, KubeError, condition
 from tests.support.langsmith import Fault, StandIn
+from tests.support.listening import Counting, lan_address
 from tests.support.objects import Object
 from tests.support.operator import OperatorProcess
 
@@ -80,31 +80,6 @@ RESOLVED = (
 )
 
 
-class Counting:
-    """A listener on every address of the machine that counts who comes."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self._socket = socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True)
-        self.port: int = self._socket.getsockname()[1]
-        self._thread = threading.Thread(target=self._accept, daemon=True)
-        self._thread.start()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                connection, _ = self._socket.accept()
-            except OSError:
-                return
-            self.count += 1
-            connection.close()
-
-    def close(self) -> None:
-        self._socket.shutdown(socket.SHUT_RDWR)
-        self._thread.join()
-        self._socket.close()
-
-
 @dataclass(frozen=True)
 class World:
     kube: Kube
@@ -122,17 +97,6 @@ class World:
         """Return where the operator connected to, without its API server."""
         lines = (json.loads(line) for line in self.connects.read_text().splitlines())
         return {(str(host), int(port)) for host, port in lines} - {("127.0.0.1", self.api_port)}
-
-
-def lan_address() -> str | None:
-    """Return the address that this machine sends from; nothing is sent."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("198.51.100.1", 9))
-        except OSError:
-            return None
-        address = str(probe.getsockname()[0])
-    return None if address.startswith("127.") else address
 
 
 @pytest.fixture(scope="module")

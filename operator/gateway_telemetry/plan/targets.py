@@ -106,11 +106,9 @@ def _accept(
             endpoints = saas(spec.saas.region)
         elif hosted is not None and hosted.service_ref is not None:
             reference = hosted.service_ref
-            namespace = reference.namespace or target.namespace
-            _check_service(service, namespace, reference.name, reference.port, options)
             endpoints = in_cluster(
                 reference.name,
-                namespace,
+                reference.namespace or target.namespace,
                 reference.port,
                 reference.scheme,
                 hosted.base_path,
@@ -125,6 +123,11 @@ def _accept(
         )
     except EndpointProblem as problem:
         raise _refused(problem, spec) from None
+    if hosted is not None and hosted.service_ref is not None:
+        # After the host was allowed: whoever may not use a Service does not learn whether there is one.
+        reference = hosted.service_ref
+        namespace = reference.namespace or target.namespace
+        _check_service(service, namespace, reference.name, reference.port, options)
     return endpoints, tuple(note.message for note in endpoints.advice)
 
 
@@ -168,27 +171,43 @@ def _references(target: Target, spec: LangSmithTargetSpec, endpoints: Endpoints,
         if endpoints.plaintext:
             notes += ("spec.caBundleRef has no effect with http://",)
         else:
-            ca_pem = _ca(target, spec.ca_bundle_ref, store)
+            ca_pem = ca_bundle(target.namespace, spec.ca_bundle_ref, "spec.caBundleRef", store)
     return Resolved(endpoints, key, ca_pem, notes, read_key)
 
 
 def _key(
     target: Target, reference: SecretKeyRef, which: str, endpoints: Endpoints, store: Store
 ) -> tuple[str, tuple[str, ...]]:
-    where = f"spec.credentials.{which}.secretRef: Secret {target.namespace}/{reference.name}"
-    source = store.sources.get(("Secret", target.namespace, reference.name))
+    field_ = f"spec.credentials.{which}.secretRef"
+    return source_key(target.namespace, reference, field_, endpoints.host, store)
+
+
+def source_key(
+    namespace: str, reference: SecretKeyRef, field_: str, host: str, store: Store
+) -> tuple[str, tuple[str, ...]]:
+    """Return a key that a user gave to the operator, and what is worth knowing about it.
+
+    Args:
+        field_: path of the reference, for messages.
+        host: where the key is to be sent.
+
+    Raises:
+        Refused: it is not there, not for that host, or no key.
+    """
+    where = f"{field_}: Secret {namespace}/{reference.name}"
+    source = store.sources.get(("Secret", namespace, reference.name))
     if source is None:
         raise Refused(
             Reason.SECRET_NOT_FOUND,
             f"{where} does not exist, or is not labelled for use by this operator: create it, and run: "
-            f"kubectl label secret {reference.name} -n {target.namespace} gatewaytelemetry.dev/role=source",
+            f"kubectl label secret {reference.name} -n {namespace} gatewaytelemetry.dev/role=source",
         )
     hosts = source.hosts()
-    if hosts is not None and endpoints.host not in hosts:
+    if hosts is not None and host not in hosts:
         raise Refused(
             Reason.KEY_NOT_FOR_HOST,
             f"{where} is bound by its annotation gatewaytelemetry.dev/hosts to {', '.join(hosts) or 'no host'}, "
-            f"not to {endpoints.host}: if the key may be sent there, add the host to the annotation",
+            f"not to {host}: if the key may be sent there, add the host to the annotation",
         )
     try:
         key, advice = clean_key(_value(source, reference.key, where, Reason.SECRET_KEY_MISSING))
@@ -214,14 +233,22 @@ def _is_api_key(text: str) -> bool:
     return text.startswith(("lsv2_", "ls__"))
 
 
-def _ca(target: Target, reference: CaBundleRef, store: Store) -> str:
-    where = f"spec.caBundleRef: {reference.kind} {target.namespace}/{reference.name}"
-    source = store.sources.get((reference.kind, target.namespace, reference.name))
+def ca_bundle(namespace: str, reference: CaBundleRef, field_: str, store: Store) -> str:
+    """Return certificates that a user gave to the operator.
+
+    Args:
+        field_: path of the reference, for messages.
+
+    Raises:
+        Refused: they are not there, or are no certificates.
+    """
+    where = f"{field_}: {reference.kind} {namespace}/{reference.name}"
+    source = store.sources.get((reference.kind, namespace, reference.name))
     if source is None:
         raise Refused(
             Reason.CA_BUNDLE_NOT_FOUND,
             f"{where} does not exist, or is not labelled for use by this operator: create it, and run: kubectl label "
-            f"{reference.kind.lower()} {reference.name} -n {target.namespace} gatewaytelemetry.dev/role=source",
+            f"{reference.kind.lower()} {reference.name} -n {namespace} gatewaytelemetry.dev/role=source",
         )
     raw = _value(source, reference.key, where, Reason.CA_BUNDLE_KEY_MISSING)
     if b"PRIVATE KEY-----" in raw:

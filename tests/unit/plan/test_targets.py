@@ -107,7 +107,9 @@ def test_a_service_of_the_target_s_own_namespace_needs_no_permission() -> None:
 
 def test_a_service_of_another_namespace_needs_it() -> None:
     other = service(namespace="langsmith")
-    assert accepted(behind_service("langsmith"), other, secret())[1] is Reason.HOST_NOT_ALLOWED
+    refused = accepted(behind_service("langsmith"), other, secret())
+    assert refused[1] is Reason.HOST_NOT_ALLOWED
+    assert accepted(behind_service("langsmith"), secret()) == refused, "whether it exists is not told"
     allowed = Options(HostPolicy(("langsmith-frontend.langsmith.svc",)))
     assert accepted(behind_service("langsmith"), other, secret(), options=allowed)[0] == "True"
 
