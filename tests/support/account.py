@@ -22,9 +22,14 @@ TOKEN_SECONDS = 24 * 3600
 
 @functools.cache
 def rbac(namespace: str = HOME) -> tuple[Object, ...]:
-    """Return ServiceAccount, roles and bindings of the chart with its defaults, and with looks from namespaces."""
+    """Return ServiceAccount, roles and bindings of the chart with its defaults and all rights that are granted apart."""
     kinds = ("ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")
-    values = {"rbac": {"userRoles": {"create": False}}, "verification": {"jobs": {"enabled": True}}}
+    writes = dict.fromkeys(("openTelemetryCollectors", "gatewayConfigs", "agentgatewayParameters"), True)
+    values = {
+        "rbac": {"userRoles": {"create": False}},
+        "verification": {"jobs": {"enabled": True}},
+        "writes": writes,
+    }
     chart = rendered(values, namespace=namespace)
     return tuple(item for item in chart if item["kind"] in kinds)
 

@@ -75,6 +75,16 @@ so the operator's own rule (the label gatewaytelemetry.dev/role) decides which o
 - apiGroups: [""]
   resources: [configmaps]
   verbs: [get, list, watch{{ if not .Values.readOnly }}, create, patch, delete{{ end }}] # writes: the CA beside the Secret of install.reference
+{{- range $value, $kind := (dict
+  "openTelemetryCollectors" (dict "group" "opentelemetry.io" "resource" "opentelemetrycollectors")
+  "gatewayConfigs" (dict "group" "aigateway.envoyproxy.io" "resource" "gatewayconfigs")
+  "agentgatewayParameters" (dict "group" "agentgateway.dev" "resource" "agentgatewayparameters")) }}
+{{- if index $.Values.writes $value }}
+- apiGroups: [{{ $kind.group }}]
+  resources: [{{ $kind.resource }}] # install.resource
+  verbs: [get{{ if not $.Values.readOnly }}, patch{{ end }}]
+{{- end }}
+{{- end }}
 - apiGroups: [""]
   resources: [pods] # why a rollout fails, and which pods are older than a changed Secret
   verbs: [list]

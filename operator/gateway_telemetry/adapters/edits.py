@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Mapping, MutableMapping, MutableSequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Path = tuple[str, ...]
@@ -35,7 +35,7 @@ class Edit:
     path: Path
     value: Any
     key: str = "name"
-    inside: bool = False
+    inside: bool = field(default=False, compare=False)
 
     @property
     def name(self) -> str:

@@ -5,6 +5,7 @@ The same plan as in the operator; what differs is that writes go into a dictiona
 
 from __future__ import annotations
 
+import base64
 import copy
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,11 +16,13 @@ from gateway_telemetry.api import meta
 from gateway_telemetry.api.reasons import Reason
 from gateway_telemetry.cli import shapes
 from gateway_telemetry.cli.documents import Id, Loaded, label
+from gateway_telemetry.cluster.paths import CONFIGURED
 from gateway_telemetry.plan.gateways import REFERENCE, GatewayPlan, Planner, WorkloadKey, Write, restorable
 from gateway_telemetry.plan.inject import seen_of
 from gateway_telemetry.plan.injection import merged
 from gateway_telemetry.plan.options import Options
 from gateway_telemetry.plan.reference import CA_SUFFIX, ReferenceWrite, reference_objects
+from gateway_telemetry.plan.resource import Found, ResourceWrite, patched, resource_secret, unpacked, withdrawal
 from gateway_telemetry.plan.restore import restored, still_there, withdrawn
 from gateway_telemetry.plan.secret import secret_object
 from gateway_telemetry.plan.status import gateway_status, target_status
@@ -28,6 +31,7 @@ from gateway_telemetry.plan.targets import Refused, TargetResult, resolve
 from gateway_telemetry.plan.views import (
     MANAGED_BY,
     MANAGED_BY_LABEL,
+    ORIGINAL_KEY,
     RECORD_KEY,
     Key,
     Record,
@@ -77,7 +81,9 @@ class _World:
         self._failures: dict[WorkloadKey, Refused] = {}
         self._now = ""
         self._names = _names_by_namespace(loaded)
-        self._planner = Planner(self._store, options, self._resolve, self._env_names, files=self._files)
+        self._planner = Planner(
+            self._store, options, self._resolve, self._env_names, files=self._files, resource=self._resource
+        )
         for item in loaded:
             self._places[item.id] = item.place
             self._put(item.id, item.obj)
@@ -162,6 +168,13 @@ class _World:
             changed |= self._write_reference(view, plan.reference)
         for record in plan.restore:
             self._restore(record)
+        if plan.resource is not None and plan.resource.due:
+            try:
+                self._write_resource(view, plan.resource)
+                changed = True
+            except Refused as refused:
+                self._failures[plan.resource.kind, plan.resource.namespace, plan.resource.name] = refused
+                due = []
         for write in due:
             try:
                 self._write(view, write)
@@ -201,8 +214,17 @@ class _World:
         return True
 
     def _write_secret(self, view: Gateway, write: Write) -> None:
-        wanted = secret_object(view, write)
-        id_ = _id(shapes.SECRET, (write.workload.namespace, write.secret))
+        self._put_copy(view, secret_object(view, write))
+
+    def _write_resource(self, view: Gateway, write: ResourceWrite) -> None:
+        if write.record_stale:
+            self._put_copy(view, resource_secret(view, write))
+        id_ = _id(_configured(write.kind), (write.namespace, write.name))
+        self._put(id_, patched(self._objects[id_], write.patch))
+
+    def _put_copy(self, view: Gateway, wanted: dict[str, Any]) -> None:
+        namespace, name = wanted["metadata"]["namespace"], wanted["metadata"]["name"]
+        id_ = _id(shapes.SECRET, (namespace, name))
         found = self._objects.get(id_)
         if found is None:
             self._places[id_] = self._places[_id(shapes.GATEWAY, view.key)]
@@ -211,13 +233,12 @@ class _World:
         if (found["metadata"].get("labels") or {}).get(MANAGED_BY_LABEL) != MANAGED_BY:
             raise Refused(
                 Reason.SECRET_NAME_TAKEN,
-                f"Secret {write.workload.namespace}/{write.secret} exists and is not this operator's: rename or "
-                "delete it",
+                f"Secret {namespace}/{name} exists and is not this operator's: rename or delete it",
             )
         metadata = {**found["metadata"], **wanted["metadata"]}
         for field in ("labels", "annotations"):
             metadata[field] = {**(found["metadata"].get(field) or {}), **wanted["metadata"][field]}
-        ours = {*COPY_KEYS, RECORD_KEY}
+        ours = {*COPY_KEYS, RECORD_KEY}  # an original that is not written anew stays
         others = {key: text for key, text in (found.get("data") or {}).items() if key not in ours}
         self._put(id_, {**found, "metadata": metadata, "data": {**others, **wanted["data"]}})
 
@@ -227,12 +248,26 @@ class _World:
             del self._objects[_id(shapes.SECRET, (record.namespace, record.name))]
             self._objects.pop(_id(shapes.CONFIG_MAP, (record.namespace, record.name + CA_SUFFIX)), None)
             return
+        if record.added is not None:
+            self._take_out(record)
+            return
         id_ = _id(shapes.WORKLOADS[record.workload[0]], (record.namespace, record.workload[1]))
         live = self._store.workloads.get((record.workload[0], record.namespace, record.workload[1]))
         if live is not None and record.workload_uid in (None, live.uid):
             self._put(id_, _next_generation(restored(self._objects[id_], record)))
         self._store.drop_record((record.namespace, record.name))
         del self._objects[_id(shapes.SECRET, (record.namespace, record.name))]
+
+    def _take_out(self, record: Record) -> None:
+        secret = _id(shapes.SECRET, (record.namespace, record.name))
+        id_ = _id(_configured(record.workload[0]), (record.namespace, record.workload[1]))
+        live = self._objects.get(id_)
+        if live is not None and record.workload_uid in (None, live["metadata"].get("uid")):
+            kept = (self._objects[secret].get("data") or {}).get(ORIGINAL_KEY)
+            original = None if kept is None else unpacked(base64.b64decode(kept).decode())
+            self._put(id_, patched(live, withdrawal(record, live, original)))
+        self._store.drop_record((record.namespace, record.name))
+        del self._objects[secret]
 
     def _finalizer(self, view: Gateway, *, wanted: bool) -> bool:
         if (meta.FINALIZER in view.finalizers) == wanted:
@@ -282,6 +317,12 @@ class _World:
             service = self._objects.get(_id(shapes.SERVICE, key))
         return resolve(target, self._store, self._options, service)
 
+    def _resource(self, view: Gateway) -> Found:
+        if view.spec is None or view.spec.install.resource is None:
+            return Found()
+        ref = view.spec.install.resource.ref
+        return Found(self._objects.get(_id(_configured(ref.kind), (view.namespace, ref.name))))
+
     def _files(self, workload: Workload) -> Mapping[str, str]:
         found: dict[str, str] = {}
         for name in sorted(mounted_config_maps(workload)):
@@ -302,6 +343,11 @@ def _names_by_namespace(loaded: Iterable[Loaded]) -> dict[str, dict[tuple[str, s
             fields = (item.obj.get(field) or () for field in ("data", "binaryData", "stringData"))
             result.setdefault(namespace, {})[kind, name] = frozenset(key for field in fields for key in field)
     return result
+
+
+def _configured(kind: str) -> tuple[str, str]:
+    resource = CONFIGURED[kind]
+    return resource.api_version, resource.kind
 
 
 def _id(kind: tuple[str, str], key: Key) -> Id:

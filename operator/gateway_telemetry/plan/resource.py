@@ -400,6 +400,22 @@ def withdrawal(record: Record, obj: Mapping[str, Any], original: str | None) -> 
     return (*test, {"op": "add", "path": "/spec", "value": {}})
 
 
+def patched(obj: Mapping[str, Any], patch: tuple[Mapping[str, Any], ...]) -> dict[str, Any]:
+    """Return the object after a patch of this module: what the API server makes of it, for ``render``."""
+    result: dict[str, Any] = copy.deepcopy(dict(obj))
+    for operation in patch:
+        if operation["op"] == "test":
+            continue
+        *above, last = (
+            part.replace("~1", "/").replace("~0", "~") for part in str(operation["path"]).removeprefix("/").split("/")
+        )
+        owner = result
+        for part in above:
+            owner = owner[part]
+        owner[last] = operation["value"]
+    return result
+
+
 def as_sink(kind: str, namespace: str, name: str, uid: str = "") -> Workload:
     """Return the object as the status lists it: like a workload that has no pods of its own."""
     return Workload(
