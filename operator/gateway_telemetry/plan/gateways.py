@@ -185,7 +185,9 @@ class Planner:
                 view, view.spec, mine, found, stamp, self._store, self._lookups, self._resource(view), failures or {}
             )
         sinks = tuple(sorted([*beaten, *own], key=lambda item: item.workload.key))
-        left += (*undo, *self._astray(view, sinks))
+        astray = tuple(self._astray(view, sinks))
+        sinks = tuple(_taken_back(item, astray) for item in sinks)
+        left += (*undo, *astray)
         findings.append(programmed(sinks))
         endpoint = found.resolved.endpoints.traces, found.project
         plan = self._finish(findings, sinks, left, endpoint, found.advice, reference)
@@ -256,6 +258,15 @@ class Planner:
         findings += [unknown(type_, Reason.NOT_VERIFIED) for type_ in ("Producing", "Delivered")]
         findings += summarise(findings, ("Accepted", "ResolvedRefs", "Programmed"))
         return GatewayPlan(tuple(findings), sinks, in_order(restore), endpoint, advice, reference)
+
+
+def _taken_back(item: SinkState, astray: tuple[Record, ...]) -> SinkState:
+    """Return the sink; where settings are being taken back its message says that, and not that nothing happens."""
+    key = item.workload.kind, item.workload.name
+    if all(record.workload != key for record in astray):
+        return item
+    why = "what was written before is taken back, so that the key does not go there"
+    return replace(item, message=f"{item.message.removesuffix('nothing was written')}{why}")
 
 
 def _wanted(record: Record, spec: GatewayTelemetrySpec, selected: set[tuple[str, str]]) -> bool:

@@ -85,7 +85,7 @@ def injected(
     if failure is not None:
         return sink(workload, "Failed", failure.reason, failure.message, container, write)
     if (undone := _rolled_back(view, write)) is not None:
-        return undone
+        return _not_while_suspended(view, undone, refers)
     if write.due and refers.target.suspend:
         target = "/".join(target_key(view))
         message = f"{where} does not carry them yet: LangSmithTarget {target} is suspended"
@@ -95,7 +95,16 @@ def injected(
     if workload.owned:
         message = f"{where} carries them, but the operator's claim on its fields is not given up yet; it is tried again"
         return sink(workload, "Failed", Reason.WRITE_FAILED, message, container, write)
-    return _rolling_out(spec, write, ". ".join(adapter.advice(seen)), lookups)
+    return _not_while_suspended(view, _rolling_out(spec, write, ". ".join(adapter.advice(seen)), lookups), refers)
+
+
+def _not_while_suspended(view: Gateway, item: SinkState, refers: References) -> SinkState:
+    """Return the sink; nothing is rolled back while the target is suspended."""
+    if item.write is None or not item.write.rollback or not refers.target.suspend:
+        return item
+    target = "/".join(target_key(view))
+    message = f"{item.message}; nothing is rolled back while LangSmithTarget {target} is suspended"
+    return replace(item, message=message, write=None)
 
 
 def seen_of(workload: Workload, container: Container, files: FilesLookup) -> Seen:

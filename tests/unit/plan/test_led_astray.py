@@ -26,6 +26,10 @@ def with_variable(item: dict[str, Any]) -> World:
 def test_a_taken_over_endpoint_takes_the_settings_away() -> None:
     plan = with_variable(THEIRS).plan()
     assert (only_sink(plan).state, only_sink(plan).reason) == ("Blocked", Reason.ENV_CONFLICT)
+    assert only_sink(plan).message == (
+        "Deployment shop/litellm, container litellm already sets OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: remove it from "
+        "the manifest or chart that sets it; what was written before is taken back, so that the key does not go there"
+    )
     assert [record.workload for record in plan.restore] == [("Deployment", "litellm")]
 
 

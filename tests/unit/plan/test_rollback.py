@@ -112,6 +112,19 @@ def test_what_stood_there_before_comes_back() -> None:
     )
 
 
+@pytest.mark.parametrize("half", [False, True], ids=["not-begun", "half-done"])
+def test_nothing_is_rolled_back_while_the_target_is_suspended(half: bool) -> None:
+    world = failing()
+    if half:
+        carry_out(world, template=False)
+    world.put(target(suspend=True))
+    sink = only_sink(world.plan())
+    assert (sink.state, sink.write) == ("Failed", None)
+    assert sink.message.endswith("; nothing is rolled back while LangSmithTarget shop/langsmith is suspended")
+    world.put(target())
+    assert only_write(world.plan()).rollback == second_hash()
+
+
 def test_without_rollback_it_stays_as_it_is() -> None:
     world = failing("Stop")
     sink = only_sink(world.plan())
