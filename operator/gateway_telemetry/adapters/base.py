@@ -150,6 +150,8 @@ class Adapter(ABC):
         evidence: where the stamp of the GatewayTelemetry is found in spans; without one, traces of this gateway
             cannot be told from others in the same project.
         reads_files: whether ``advice`` looks at ConfigMaps that the pods mount.
+        literals: names that it writes with literal values beside the traces-scoped ones of ``otel``, without giving
+            way: where the record of what was written is lost, they are known by these.
         page: for the documentation.
     """
 
@@ -157,6 +159,7 @@ class Adapter(ABC):
     container: ClassVar[str | None] = None
     evidence: ClassVar[Evidence] = "Resource"
     reads_files: ClassVar[bool] = False
+    literals: ClassVar[frozenset[str]] = frozenset()
     page: ClassVar[Page]
 
     @abstractmethod

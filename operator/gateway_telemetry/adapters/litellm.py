@@ -30,6 +30,7 @@ class LiteLLM(Adapter):
     type = "litellm"
     container = "litellm"
     reads_files = True
+    literals = frozenset({otel.PROTOCOL, otel.CAPTURE_CONTENT})
     page = Page(
         title="LiteLLM proxy, callback `otel`",
         source="https://docs.litellm.ai/docs/observability/opentelemetry_integration",

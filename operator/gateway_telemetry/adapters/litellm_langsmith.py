@@ -25,6 +25,7 @@ class LiteLLMLangSmith(Adapter):
     container = "litellm"
     evidence = "None"
     reads_files = True
+    literals = frozenset({"LANGSMITH_PROJECT", "LANGSMITH_BASE_URL", "LANGSMITH_TENANT_ID"})
     page = Page(
         title="LiteLLM proxy, callback `langsmith`",
         source="https://docs.litellm.ai/docs/observability/langsmith_integration",

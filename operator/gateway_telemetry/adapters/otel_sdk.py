@@ -22,6 +22,7 @@ class OtelSdk(Adapter):
     """Traces-scoped variables of the OTLP exporter."""
 
     type = "otel-sdk"
+    literals = frozenset(item.name for item in _NO_CONTENT)
     page = Page(
         title="Any program with an OpenTelemetry SDK",
         source="https://opentelemetry.io/docs/specs/otel/protocol/exporter/",

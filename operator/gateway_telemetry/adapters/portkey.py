@@ -17,6 +17,7 @@ class Portkey(Adapter):
 
     type = "portkey"
     evidence = "None"
+    literals = frozenset({f"{PREFIX}TRACES_ENABLED", f"{PREFIX}EXPORTER_OTLP_ENDPOINT"})
     page = Page(
         title="Portkey AI Gateway (enterprise)",
         source="https://portkey.ai/docs/product/enterprise-offering/otel/complete-logs",

@@ -12,7 +12,7 @@ import logging
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-from gateway_telemetry.adapters import CA_KEY, HEADERS_KEY
+from gateway_telemetry.adapters import COPY_KEYS
 from gateway_telemetry.api import meta
 from gateway_telemetry.api.reasons import Reason
 from gateway_telemetry.cluster import ownership
@@ -42,7 +42,7 @@ from gateway_telemetry.plan.writes import stands
 
 logger = logging.getLogger(__name__)
 
-FILE_KEYS = (HEADERS_KEY, CA_KEY)
+FILE_KEYS = tuple(sorted(COPY_KEYS))
 DATA_KEYS = (*FILE_KEYS, RECORD_KEY, *(PREVIOUS_PREFIX + key for key in FILE_KEYS))
 """All keys that a Secret of ours can hold; those that it no longer needs are removed."""
 

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
-from gateway_telemetry.adapters import CA_DIRECTORY, CA_KEY, VOLUME, otel
+from gateway_telemetry.adapters import CA_DIRECTORY, CA_KEY, VOLUME, adapters, otel
 from gateway_telemetry.api import meta
 from gateway_telemetry.plan.injection import Injection, Item, body, covers, same_form, same_source
 from gateway_telemetry.plan.store import Gateway
@@ -56,8 +56,8 @@ def forgotten(view: Gateway, live: Workload) -> Record | None:
             continue
         names = {item.get("name") for item in container.env}
         literal = {otel.TRACES_ENDPOINT, otel.TRACES_PROTOCOL}
-        if view.spec.gateway.type == "litellm":
-            literal.add(otel.PROTOCOL)
+        # Also those of the type's other adapters: the spec may have changed since.
+        literal |= {name for item in adapters() if item.type == view.spec.gateway.type for name in item.literals}
         if otel.TRACES_ENDPOINT not in names:
             literal.add(otel.ENDPOINT)
         ours = Injection(

@@ -80,7 +80,7 @@ def _go(mark: str) -> list[str]:
     return [found.stdout.strip(), mark]
 
 
-def _litellm(callback: str, **env: str) -> Callable[[str, str], list[Object]]:
+def litellm(callback: str, **env: str) -> Callable[[str, str], list[Object]]:
     def manifests(namespace: str, name: str) -> list[Object]:
         settings = {"callbacks": [callback], **({"ssl_verify": OWN_CA} if callback == "langsmith" else {})}
         model = {"model": "openai/echo", "api_key": "none", "mock_response": "Hello from LiteLLM"}
@@ -155,18 +155,18 @@ def _reference(name: str) -> Object:
 LITELLM = {"type": "litellm"}
 SDK = {"type": "otel-sdk"}
 ROWS = (
-    Row("LiteLLM, callback otel, v1", LITELLM, _litellm("otel"), _chat),
+    Row("LiteLLM, callback otel, v1", LITELLM, litellm("otel"), _chat),
     Row(
         "LiteLLM, callback otel, v2",
         LITELLM,
-        _litellm("otel", LITELLM_OTEL_V2="true"),
+        litellm("otel", LITELLM_OTEL_V2="true"),
         _chat,
         lambda _: {"capture": {"content": True}},
     ),
     Row(
         "LiteLLM, callback langsmith",
         {"type": "litellm", "litellm": {"callback": "langsmith"}, "caInstalled": True},
-        _litellm("langsmith", LANGSMITH_BATCH_SIZE="1"),
+        litellm("langsmith", LANGSMITH_BATCH_SIZE="1"),
         _chat,
         stamped=False,
     ),

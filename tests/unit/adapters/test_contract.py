@@ -200,6 +200,17 @@ def test_every_variable_is_written_once_and_from_one_source(adapter: Adapter, as
 
 
 @pytest.mark.parametrize(("adapter", "asked"), CASES)
+def test_what_is_written_is_known_again_without_a_record(adapter: Adapter, asked: Context) -> None:
+    usual = {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_RESOURCE_ATTRIBUTES"}
+    usual |= {"OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "OTEL_EXPORTER_OTLP_ENDPOINT"}
+    if adapter.type in FILE_GATEWAYS:
+        assert adapter.literals == set()
+        return
+    names = {item.name for item in adapter.settings(asked).env if item.value is not None and not item.yields}
+    assert names <= usual | adapter.literals
+
+
+@pytest.mark.parametrize(("adapter", "asked"), CASES)
 def test_settings_are_the_same_each_time(adapter: Adapter, asked: Context) -> None:
     first, second = adapter.settings(asked), adapter.settings(asked)
     assert first == second
