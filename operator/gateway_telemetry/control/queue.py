@@ -88,12 +88,12 @@ class Queue:
         if known is not None:
             known[1].cancel()
 
-    def retry_later(self, key: Ref) -> float:
+    def retry_later(self, key: Ref, longest: float = LAST_RETRY) -> float:
         """Count a failure and mark the key dirty after the pause that this asks for; return the pause."""
         count = self._failures.get(key, 0)
         self._failures[key] = count + 1
         # Jitter, so that what failed together is not tried together.
-        pause = min(FIRST_RETRY * 2.0 ** min(count, 20), LAST_RETRY) * random.uniform(0.75, 1.25)  # noqa: S311
+        pause = min(FIRST_RETRY * 2.0 ** min(count, 20), longest) * random.uniform(0.75, 1.25)  # noqa: S311
         self.add_later(key, pause)
         return pause
 
@@ -145,8 +145,8 @@ class Queue:
                     self.add(key)
 
     def _failed(self, key: Ref, error: Exception) -> None:
-        pause = self.retry_later(key)
         expected = isinstance(error, Retry)
+        pause = self.retry_later(key, error.longest if isinstance(error, Retry) else LAST_RETRY)
         logger.log(
             logging.INFO if expected else logging.ERROR,
             "%s: %s; again in %.1f s",
@@ -158,4 +158,12 @@ class Queue:
 
 
 class Retry(Exception):
-    """A run that could not finish for a reason that is already told where users look; try again later."""
+    """A run that could not finish for a reason that is already told where users look; try again later.
+
+    Attributes:
+        longest: longest pause until then, in seconds.
+    """
+
+    def __init__(self, message: str, longest: float | None = None) -> None:
+        self.longest = LAST_RETRY if longest is None else longest
+        super().__init__(message)

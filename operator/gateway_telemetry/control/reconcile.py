@@ -19,6 +19,8 @@ from gateway_telemetry.cluster.client import Client
 from gateway_telemetry.cluster.errors import ApiError
 from gateway_telemetry.cluster.paths import CONFIGURED, GATEWAY_TELEMETRIES, LANGSMITH_TARGETS
 from gateway_telemetry.control import resources
+from gateway_telemetry.control.control_planes import ControlPlanes
+from gateway_telemetry.control.denied import Denied
 from gateway_telemetry.control.feed import GATEWAY, TARGET, Feed
 from gateway_telemetry.control.gate import Gate
 from gateway_telemetry.control.lookups import Services, Targets, env_from, files, pods_of
@@ -26,7 +28,15 @@ from gateway_telemetry.control.proof import Verifier
 from gateway_telemetry.control.queue import Queue, Ref, Retry
 from gateway_telemetry.control.vantage import Vantage
 from gateway_telemetry.control.writes import Writer, refusal
-from gateway_telemetry.plan.gateways import REFERENCE, GatewayPlan, Planner, WorkloadKey, leaving, restorable
+from gateway_telemetry.plan.gateways import (
+    REFERENCE,
+    GatewayPlan,
+    Planner,
+    WorkloadKey,
+    leaving,
+    left_behind,
+    restorable,
+)
 from gateway_telemetry.plan.options import Options
 from gateway_telemetry.plan.proof import GatewayProof, since
 from gateway_telemetry.plan.restore import forgotten
@@ -72,7 +82,11 @@ class Reconciler:
         self._gate = gate
         self._verifier = verifier
         self._vantage = vantage
+        self._control_planes = ControlPlanes(
+            client, store, feed, self._writer, options, self._targets.resolve, queue.add_later
+        )
         self._now = now or now_text
+        self._denied = Denied(queue.add)
         self._deleting_since: dict[Key, float] = {}
         self._settling: dict[Key, float] = {}
 
@@ -90,6 +104,9 @@ class Reconciler:
         if key.kind == TARGET:
             await self._target((key.namespace, key.name))
         elif key.kind == GATEWAY:
+            view = self._store.gateways.get((key.namespace, key.name))
+            if view is not None and not view.deleting and view.spec and view.spec.install.control_plane:
+                return await self._tenant(view)
             return await self._gateway((key.namespace, key.name))
         else:
             await self._writer.release(*key)
@@ -151,14 +168,41 @@ class Reconciler:
             return pause
         return resources.LOOK_SECONDS if pause is None else min(pause, resources.LOOK_SECONDS)
 
+    async def _tenant(self, view: Gateway) -> float | None:
+        """Configure the control plane that a gateway names."""
+        settled = await self._control_planes.settle(view)
+        problems = dict(settled.problems)
+        if not _suspended(view):
+            others = [item for item in self._store.records_of_owner(view.key) if not left_behind(item, view)]
+            problems |= await self._undo(others)
+            await self._let_go_unless_kept(view.key)
+        current = self._store.gateways.get(view.key)
+        if current is None or current.deleting:
+            return None
+        pause = await self._report(current, settled.plan, problems, rolling=False)
+        pauses = [item for item in (pause, settled.pause) if item is not None]
+        return min(pauses, default=None)
+
+    async def _former_tenants(self, view: Gateway) -> dict[WorkloadKey, Refused]:
+        """Take back what was written into a control plane for a gateway whose way is another one by now."""
+        return {} if view.spec is None else await self._control_planes.leave(view.key)
+
+    async def _let_go_unless_kept(self, key: Key) -> None:
+        """Put the finalizer on while something is written that is to be restored, and take it off otherwise."""
+        view = self._store.gateways.get(key)
+        if view is None or view.spec is None:
+            return
+        records = self._store.records_of_owner(key) or self._store.tenant_records_of_owner(key)
+        restores = view.spec.deletion_policy == "Restore"
+        await self._writer.finalizer(view, wanted=restores and bool(records))
+
     async def _report(
         self, view: Gateway, plan: GatewayPlan, problems: dict[WorkloadKey, Refused], *, rolling: bool
     ) -> float | None:
         now = self._now()
         proof, running_since, pause = await self._proof(view, plan, now)
         await self._writer.status(GATEWAY_TELEMETRIES, view, gateway_status(view, plan, now, proof, running_since))
-        if any(item.reason is not Reason.READ_ONLY for item in problems.values()):
-            raise Retry("; ".join(sorted({item.message for item in problems.values()})))
+        self._again(view.key, problems)
         if problems:
             return ROLLING_SECONDS if rolling else pause
         if not _suspended(view) and (plan.resource_due or any(_replaces_pods(item) for item in plan.sinks)):
@@ -238,7 +282,7 @@ class Reconciler:
         remain = len(records) > len(plan.restore) or bool(due) or reference is not None or resource is not None or lost
         if (due or reference is not None or resource is not None) and restores:
             await self._writer.finalizer(view, wanted=True)
-        failures = await self._undo(plan.restore)
+        failures = await self._undo(plan.restore) | await self._former_tenants(view)
         remain = remain or bool(failures)
         if resource is not None and not failures:
             try:
@@ -291,7 +335,7 @@ class Reconciler:
             self._verifier.forget_gateway(key)
         self._settling.pop(key, None)
         records = [*restorable(self._store, key), *self._forgotten(view)]
-        failures = await self._undo(records)
+        failures = await self._undo(records) | await self._control_planes.leave(key)
         view = self._store.gateways.get(key)
         if view is not None and failures and self._waits(key):
             worst = next(iter(failures.values()))
@@ -300,9 +344,23 @@ class Reconciler:
             await self._writer.finalizer(view, wanted=False)
         # What it waited for, or held, may be another's turn now.
         self._gate.gone(())
-        if any(item.reason is not Reason.READ_ONLY for item in failures.values()):
-            raise Retry("; ".join(sorted({item.message for item in failures.values()})))
+        self._again(key, failures)
         self._deleting_since.pop(key, None)
+
+    def _again(self, key: Key, problems: dict[WorkloadKey, Refused]) -> None:
+        """End a run that left something undone.
+
+        Raises:
+            Retry: it is to be tried again.
+        """
+        ref = Ref(GATEWAY, *key)
+        longest = None
+        if any(item.reason is Reason.RBAC_DENIED for item in problems.values()):
+            longest = self._denied.refused(ref)
+        else:
+            self._denied.passed(ref)
+        if any(item.reason is not Reason.READ_ONLY for item in problems.values()):
+            raise Retry("; ".join(sorted({item.message for item in problems.values()})), longest)
 
     def _forgotten(self, view: Gateway | None) -> Iterator[Record]:
         """Yield records for workloads that carry our settings and whose Secret, and with it the record, was deleted."""

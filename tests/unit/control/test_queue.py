@@ -378,3 +378,22 @@ async def test_many_keys_and_workers_leave_nothing_behind() -> None:
         await until(queue.idle)
     assert all(1 <= count <= 5 for count in seen.values())
     assert (queue._failures, queue._timers, queue._again, queue._waiting, queue._started) == ({}, {}, set(), set(), {})
+
+
+@pytest.mark.parametrize(("longest", "least", "most"), [(None, 225.0, 375.0), (15.0, 11.25, 18.75)])
+async def test_a_failure_may_say_how_long_to_wait_at_most(
+    longest: float | None, least: float, most: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    queue = Queue()
+
+    async def fail(_: Ref) -> float | None:
+        raise Retry("no right", longest)
+
+    for _ in range(20):
+        queue.retry_later(A)
+    async with working(queue, fail):
+        queue.add(A)
+        await until(lambda: "no right" in caplog.text)
+    pause = float(caplog.records[-1].getMessage().rpartition("again in ")[2].removesuffix(" s"))
+    assert least <= pause <= most
