@@ -56,16 +56,20 @@ _K8S = (
     "-X k8s.io/component-base/version.buildDate=1970-01-01T00:00:00Z"
 )
 _KUBE = "k8s.io/kubernetes"
+DEFAULT_KUBE = "1.37"
+KUBE = os.environ.get("KUBE") or DEFAULT_KUBE
+"""Release of Kubernetes that tests run against, e.g. ``1.34``: a folder of hack/tools for each but the default."""
+_KUBE_MODULE = "kubernetes" if KUBE == DEFAULT_KUBE else f"kubernetes-{KUBE}"
 _CONTAINERD = "github.com/containerd/containerd/v2"
 _FLUX = "github.com/fluxcd"
 
 TOOLS: dict[str, Tool] = {
     tool.name: tool
     for tool in (
-        Tool("kube-apiserver", "kubernetes", f"{_KUBE}/cmd/kube-apiserver", _KUBE, _K8S),
-        Tool("kube-controller-manager", "kubernetes", f"{_KUBE}/cmd/kube-controller-manager", _KUBE, _K8S),
+        Tool("kube-apiserver", _KUBE_MODULE, f"{_KUBE}/cmd/kube-apiserver", _KUBE, _K8S),
+        Tool("kube-controller-manager", _KUBE_MODULE, f"{_KUBE}/cmd/kube-controller-manager", _KUBE, _K8S),
         Tool("kubectl", "kubernetes", f"{_KUBE}/cmd/kubectl", _KUBE, _K8S),
-        Tool("kube-scheduler", "kubernetes", f"{_KUBE}/cmd/kube-scheduler", _KUBE, _K8S),
+        Tool("kube-scheduler", _KUBE_MODULE, f"{_KUBE}/cmd/kube-scheduler", _KUBE, _K8S),
         Tool("etcd", "etcd", "go.etcd.io/etcd/server/v3", "go.etcd.io/etcd/server/v3"),
         Tool(
             "kwok",
@@ -105,8 +109,8 @@ TOOLS: dict[str, Tool] = {
         ),
         Tool("argocd-diff", "argocd-diff", ".", "github.com/argoproj/argo-cd/gitops-engine", tier="gitops"),
         # A real node: what hack/node.py starts beside the control plane.
-        Tool("kubelet", "kubernetes", f"{_KUBE}/cmd/kubelet", _KUBE, _K8S, tier="node"),
-        Tool("kube-proxy", "kubernetes", f"{_KUBE}/cmd/kube-proxy", _KUBE, _K8S, tier="node"),
+        Tool("kubelet", _KUBE_MODULE, f"{_KUBE}/cmd/kubelet", _KUBE, _K8S, tier="node"),
+        Tool("kube-proxy", _KUBE_MODULE, f"{_KUBE}/cmd/kube-proxy", _KUBE, _K8S, tier="node"),
         Tool("containerd", "containerd", f"{_CONTAINERD}/cmd/containerd", _CONTAINERD, tier="node"),
         Tool(
             "containerd-shim-runc-v2",
@@ -116,6 +120,7 @@ TOOLS: dict[str, Tool] = {
             tier="node",
         ),
         Tool("ctr", "containerd", f"{_CONTAINERD}/cmd/ctr", _CONTAINERD, tier="node"),
+        Tool("pause", "pause", ".", "", tier="node"),
         Tool("coredns", "coredns", ".", "github.com/coredns/coredns", tier="node"),
         Tool("otelcol", "otelcol", ".", "go.opentelemetry.io/collector/otelcol", tier="gateways"),
         Tool("go-sdk-program", "go-sdk-program", ".", "go.opentelemetry.io/otel/sdk", tier="gateways"),
@@ -133,13 +138,22 @@ def say(text: str) -> None:
     print(f"[tools] {text}", file=sys.stderr, flush=True)
 
 
+def _go_mod(tool: Tool) -> Path:
+    file = ROOT / tool.module / "go.mod"
+    if not file.exists():
+        raise BuildError(f"there is no hack/tools/{tool.module}: KUBE={KUBE} is no release that is prepared")
+    return file
+
+
 def pinned_version(tool: Tool) -> str:
     """Return the version that the tool's go.mod requires, e.g. ``v1.37.2``.
 
     Raises:
         BuildError: go.mod does not name the module.
     """
-    text = (ROOT / tool.module / "go.mod").read_text()
+    if not tool.version_of:
+        return "v0.0.0"  # a program of our own, with nothing but Go's standard library
+    text = _go_mod(tool).read_text()
     found = re.search(rf"^\s*(?:require\s+)?{re.escape(tool.version_of)}\s+(v\S+)", text, re.MULTILINE)
     if not found:
         raise BuildError(f"hack/tools/{tool.module}/go.mod does not require {tool.version_of}")
@@ -163,7 +177,7 @@ def binary(tool: Tool) -> Path:
     digest = hashlib.sha256()
     sources = sorted((ROOT / tool.module).glob("*.go"))  # only of programs of our own
     for part in (
-        (ROOT / tool.module / "go.mod").read_bytes(),
+        _go_mod(tool).read_bytes(),
         (ROOT / tool.module / "go.sum").read_bytes(),
         tool.package.encode(),
         ldflags(tool).encode(),

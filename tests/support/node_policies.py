@@ -136,16 +136,27 @@ def _matches(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
     return True
 
 
-def _ports(rule: Mapping[str, Any]) -> list[str]:
-    """Return iptables matches of a rule's ports; named ports are left to the tests not to use."""
+def _ports(rule: Mapping[str, Any], pod: Object) -> list[str]:
+    """Return iptables matches of a rule's ports.
+
+    Args:
+        pod: what names of ports are looked up in: the isolated pod, which is right for ingress only.
+    """
     result = []
     for port in rule.get("ports") or ():
         protocol = str(port.get("protocol") or "TCP").lower()
         match = f"-p {protocol}"
         if "port" in port:
-            match += f" --dport {int(port['port'])}" + (f":{int(port['endPort'])}" if "endPort" in port else "")
+            match += f" --dport {_number(port['port'], pod)}" + (f":{port['endPort']}" if "endPort" in port else "")
         result.append(match)
     return result or [""]
+
+
+def _number(port: int | str, pod: Object) -> int:
+    if isinstance(port, int):
+        return port
+    named = (item for container in pod["spec"]["containers"] for item in container.get("ports") or ())
+    return next(int(item["containerPort"]) for item in named if item.get("name") == port)
 
 
 def _table(cluster: _Cluster) -> Iterator[str]:
@@ -165,7 +176,7 @@ def _table(cluster: _Cluster) -> Iterator[str]:
                     jumps.append(f"-A GT-POLICIES {mine} {address} -j {name}")
                 for rule in policy["spec"].get(key) or ():
                     for network, excepted in cluster.peers(rule, peers, policy["metadata"]["namespace"]):
-                        for port in _ports(rule):
+                        for port in _ports(rule, pod):
                             if not excepted:
                                 chains[name].append(f"-A {name} {theirs} {network} {port} -j RETURN")
                                 continue
