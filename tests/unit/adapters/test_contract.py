@@ -376,3 +376,24 @@ def test_advice_names_variables_and_tells_no_value(adapter: Adapter) -> None:
     if adapter.type not in OF_RESOURCES:
         assert bool(notes) is (adapter.type not in {"bifrost", "envoy", "higress", "kgateway", "portkey"})
     assert not any("MARKED4711" in note for note in notes)
+
+
+@settings(max_examples=150, derandomize=True, deadline=None, database=None)
+@given(project=st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), min_size=1, max_size=60))
+def test_any_ascii_project_is_read_back_from_each_document(project: str) -> None:
+    project = project.strip()
+    if not project or project.startswith("{vault:"):
+        return
+    kong = adapter_for("kong").settings(context("kong", project=project)).files["kong-opentelemetry.yaml"]
+    assert yaml.safe_load(kong)["headers"]["langsmith-project"] == project
+    envoy = adapter_for("envoy").settings(context("envoy", project=project)).files["envoy-tracing.yaml"]
+    headers = yaml.safe_load(envoy)["provider"]["typed_config"]["http_service"]["request_headers_to_add"]
+    [value] = [item["header"]["value"] for item in headers if item["header"]["key"] == "langsmith-project"]
+    assert re.fullmatch(r"(?:[^%]|%%)*", value)
+    assert value.replace("%%", "%") == project
+    for type_, name in (
+        ("bifrost", "GATEWAY_TELEMETRY_PROJECT"),
+        ("traefik", "TRAEFIK_TRACING_OTLP_HTTP_HEADERS_langsmith-project"),
+    ):
+        env = {item.name: item.value for item in adapter_for(type_).settings(context(type_, project=project)).env}
+        assert env[name] == project
