@@ -181,10 +181,12 @@ def _put(text: str, edit: Edit) -> str:
         if pair is not None:
             text = _drop(text, edit.path)
         return _add(text, edit.path, [edit.value])
-    return _append(text, pair[1], edit.value)
+    return _append(text, edit.path, pair[1], edit.value)
 
 
 def _is_empty(node: _Node) -> bool:
+    if node.kind == "alias":
+        return False
     return not node.pairs and not node.items and (node.kind != "scalar" or node.value in ("", "~", "null"))
 
 
@@ -214,9 +216,10 @@ def _add(text: str, path: Path, value: Any) -> str:
     return _insert(text, owner[0].line, _block({path[-1]: value}, owner[0].column + INDENT))
 
 
-def _append(text: str, node: _Node, value: str) -> str:
+def _append(text: str, path: Path, node: _Node, value: str) -> str:
     if node.kind != "sequence":
-        raise WrongShape("a pipeline's exporters are not a list")
+        what = "an alias of another part: write it out" if node.kind == "alias" else "not a list"
+        raise WrongShape(f"{dotted(path)} is {what}")
     last = node.items[-1]
     quoted = text[last.start] == '"' or not value.replace("/", "").replace("_", "").replace("-", "").isalnum()
     written = json.dumps(value) if quoted else value
