@@ -19,6 +19,11 @@ import gateway_telemetry
 
 SECRET_LIKE = re.compile(r"key|token|secret|passw|credential|header|auth(?!or)|cookie|bearer|pem", re.IGNORECASE)
 IN_OBJECTS = {
+    "GatewayTelemetry spec.gateway.truefoundry.allowKeyInControlPlane": "a consent",
+    "GatewayTelemetry spec.gateway.truefoundry.when[].key": "the name of a span attribute",
+    "GatewayTelemetry spec.install.controlPlane.caBundleRef.key": "a key of a Secret's data, not its value",
+    "GatewayTelemetry spec.install.controlPlane.secretRef.key": "a key of a Secret's data, not its value",
+    "GatewayTelemetry spec.install.controlPlane.secretRef.name": "the name of a Secret",
     "GatewayTelemetry spec.install.inject.workloads.selector.matchExpressions[].key": "the name of a label",
     "GatewayTelemetry spec.install.reference.secretName": "the name of a Secret",
     "GatewayTelemetry spec.install.reference.workloads.selector.matchExpressions[].key": "the name of a label",
@@ -33,6 +38,8 @@ IN_OBJECTS = {
 SHOWN = {
     "adapters.base.Context.ca_pem": "certificates, which are public",
     "plan.targets.Resolved.ca_pem": "certificates, which are public",
+    "plan.tenant_record.Remembered.ca_pem": "certificates, which are public",
+    "plan.tenants.Access.ca_pem": "certificates, which are public",
     "adapters.base.Context.headers": "its repr leaves the key out",
     "adapters.base.EnvVar.secret_key": "a key of a Secret's data, not its value",
     "adapters.base.Page.headers": "a sentence of the docs",

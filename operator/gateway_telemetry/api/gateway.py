@@ -345,9 +345,8 @@ class Install(Model):
     rules = (
         Rule(
             f"[{', '.join(f'has(self.{way})' for way in WAYS)}].exists_one(given, given)",
-            "write exactly one of install.inject (settings are written into the pod template), install.reference "
-            "(the chart refers to a Secret), install.resource (settings are written into another object) and "
-            "install.controlPlane (settings are written into TrueFoundry's control plane)",
+            "write exactly one of install.inject (into pod templates), install.reference (a Secret that the chart "
+            "refers to), install.resource (into another object) and install.controlPlane (into TrueFoundry's)",
             lambda self: [self.inject, self.reference, self.resource, self.control_plane].count(None) == 3,
         ),
     )

@@ -27,7 +27,8 @@ from gateway_telemetry.cluster.paths import (
 )
 from gateway_telemetry.control.queue import Ref
 from gateway_telemetry.plan.gateways import secret_name
-from gateway_telemetry.plan.store import Custom, Store, project_gateway, project_target
+from gateway_telemetry.plan.store import Custom, Store, project_gateway, project_target, tenant_of
+from gateway_telemetry.plan.tenant_record import TenantRecord, project_tenant_record
 from gateway_telemetry.plan.views import (
     Key,
     Record,
@@ -120,6 +121,8 @@ class Feed:
             if workload is not None:
                 self._mark_rivals(workload)
             self._mark_sharers(namespace, view.name)
+        elif isinstance(view, TenantRecord):
+            self._mark_tenant(view)
 
     def replace(self, resource: Resource, namespace: str | None, items: Iterable[Mapping[str, Any]], at: str) -> int:
         """Take a whole list; return how many changes the watch had not told.
@@ -219,10 +222,16 @@ class Feed:
             source = project_source(obj)
             store.sources[id_] = source
             return source
+        if kind != SECRETS.kind:
+            return None
         record = project_record(obj)
-        if record is not None and kind == SECRETS.kind:
+        if record is not None:
             store.put_record(record)
-        return record
+            return record
+        tenant = project_tenant_record(obj)
+        if tenant is not None:
+            store.tenant_records[tenant.namespace, name] = tenant
+        return tenant
 
     def _drop(self, id_: Id) -> object:
         kind, namespace, name = id_
@@ -242,8 +251,9 @@ class Feed:
             old = None if labels is None else (name, labels)
         else:
             # The role label may have changed sides.
-            old = store.sources.pop(id_, None) or store.records.get((namespace, name))
+            old = store.sources.pop(id_, None)
             if kind == SECRETS.kind:
+                old = old or store.records.get((namespace, name)) or store.tenant_records.pop((namespace, name), None)
                 store.drop_record((namespace, name))
         return old
 
@@ -263,8 +273,12 @@ class Feed:
         elif isinstance(view, Source):
             for key in self._store.targets_of_source(*id_):
                 self._mark_target(key)
+            for key in self._store.gateways_of_source(*id_):
+                self._mark(Ref(GATEWAY, *key))
         elif isinstance(view, Record):
             self._mark(Ref(GATEWAY, *view.owner))
+        elif isinstance(view, TenantRecord):
+            self._mark_tenant(view)
 
     def _mark_target(self, key: Key) -> None:
         self._mark(Ref(TARGET, *key))
@@ -290,6 +304,15 @@ class Feed:
             reference = view.spec.install.reference
             if reference is not None:
                 self._mark_sharers(view.namespace, reference.secret_name)
+            if (tenant := tenant_of(view)) is not None:
+                for rival in self._store.gateways_of_tenant(tenant):
+                    self._mark(Ref(GATEWAY, *rival.key))
+
+    def _mark_tenant(self, record: TenantRecord) -> None:
+        """Mark the gateway that a control plane was written for, and those that want it."""
+        self._mark(Ref(GATEWAY, *record.owner))
+        for rival in self._store.gateways_of_tenant(record.tenant):
+            self._mark(Ref(GATEWAY, *rival.key))
 
     def _mark_sharers(self, namespace: str, secret: str) -> None:
         """Mark the gateways that want the same referenced Secret: it can be only one's."""

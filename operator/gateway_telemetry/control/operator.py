@@ -173,6 +173,7 @@ class Operator:
         for key in self._store.targets:
             self._queue.add(Ref(TARGET, *key))
         owners = {record.owner for record in self._store.records.values() if not record.orphan}
+        owners |= {record.owner for record in self._store.tenant_records.values() if not record.orphan}
         for key in {*self._store.gateways, *owners}:
             self._queue.add(Ref(GATEWAY, *key))
         for workload in self._store.workloads.values():

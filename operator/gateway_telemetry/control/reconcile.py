@@ -45,7 +45,7 @@ from gateway_telemetry.plan.status import gateway_status, target_status
 from gateway_telemetry.plan.store import Gateway, Store, target_key
 from gateway_telemetry.plan.targets import Refused
 from gateway_telemetry.plan.views import Key, Pod, Record, Workload
-from gateway_telemetry.plan.writes import secret_name
+from gateway_telemetry.plan.writes import led_astray, secret_name
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +53,10 @@ ROLLING_SECONDS = 5.0
 """How often the pods of a rollout are looked at: a crash loop is not told by the workload's own status."""
 NO_PODS_SECONDS = 2.0
 """How long a status waits for the controller of a workload without pods."""
+TURN_SECONDS = 2.0
+"""How often it is asked whether one more workload may be restored."""
+PATIENT_SECONDS = 300.0
+"""How long a deletion waits for turns; after that it restores without limit."""
 RESTORE_SECONDS = 600.0
 """How long a deletion may be held up by writes that fail; after that the records wait for better times alone."""
 
@@ -130,8 +134,7 @@ class Reconciler:
     async def _gateway(self, key: Key) -> float | None:
         view = self._store.gateways.get(key)
         if view is None or view.deleting:
-            await self._leave(key, view)
-            return None
+            return await self._leave(key, view)
         pods: dict[WorkloadKey, list[Pod]] = {}
         planner = await self._planner(view, pods)
         unread: dict[WorkloadKey, Refused] = {}
@@ -202,9 +205,9 @@ class Reconciler:
         now = self._now()
         proof, running_since, pause = await self._proof(view, plan, now)
         await self._writer.status(GATEWAY_TELEMETRIES, view, gateway_status(view, plan, now, proof, running_since))
-        self._again(view.key, problems)
+        patience = self._again(view.key, problems)
         if problems:
-            return ROLLING_SECONDS if rolling else pause
+            return min(filter(None, (patience, ROLLING_SECONDS if rolling else pause)), default=None)
         if not _suspended(view) and (plan.resource_due or any(_replaces_pods(item) for item in plan.sinks)):
             return 0.0  # due only now: a turn that became free, a Secret that has just been written
         return ROLLING_SECONDS if rolling else pause
@@ -313,29 +316,44 @@ class Reconciler:
         done = due or plan.restore or restarts or failures or reference is not None or resource is not None
         return failures if done else None
 
-    async def _undo(self, records: Iterable[Record]) -> dict[WorkloadKey, Refused]:
-        """Take back what records remember, in their order; return what failed.
+    async def _undo(self, records: Iterable[Record], *, hurry: bool = False) -> dict[WorkloadKey, Refused]:
+        """Take back what records remember, in their order and under the limits of rollouts; return what failed.
 
         After an object that could not be restored nothing more is: its readers keep the variables that it names.
         """
         failures: dict[WorkloadKey, Refused] = {}
         for record in records:
+            key = _workload_of(record)
+            workload = None if record.reference else self._store.workloads.get(key)
+            # A key that would follow somebody else's endpoint waits for nobody's turn.
+            if workload is not None and not hurry and not led_astray(workload, record):
+                refusal = self._gate.restore(workload)
+                if refusal is not None:
+                    failures[key] = refusal
+                    continue
             try:
                 await self._writer.restore(record)
-                self._gate.gone([_workload_of(record)])
+                self._gate.gone([key])
             except Refused as refused:
-                failures[_workload_of(record)] = refused
+                failures[key] = refused
                 if record.added is not None:
                     break
+            finally:
+                self._gate.restored(key)
         return failures
 
-    async def _leave(self, key: Key, view: Gateway | None) -> None:
-        """Take away what was written for an object that is gone or going; then let it go."""
+    async def _leave(self, key: Key, view: Gateway | None) -> float | None:
+        """Take away what was written for an object that is gone or going; then let it go.
+
+        Returns seconds until the next try, None if nothing waits for its turn.
+        """
         if self._verifier is not None:
             self._verifier.forget_gateway(key)
         self._settling.pop(key, None)
         records = [*restorable(self._store, key), *self._forgotten(view)]
-        failures = await self._undo(records) | await self._control_planes.leave(key)
+        began = self._deleting_since.setdefault(key, time.monotonic())
+        hurry = time.monotonic() - began > PATIENT_SECONDS
+        failures = await self._undo(records, hurry=hurry) | await self._control_planes.leave(key)
         view = self._store.gateways.get(key)
         if view is not None and failures and self._waits(key):
             worst = next(iter(failures.values()))
@@ -344,11 +362,13 @@ class Reconciler:
             await self._writer.finalizer(view, wanted=False)
         # What it waited for, or held, may be another's turn now.
         self._gate.gone(())
-        self._again(key, failures)
-        self._deleting_since.pop(key, None)
+        patience = self._again(key, failures)
+        if patience is None:
+            self._deleting_since.pop(key, None)
+        return patience
 
-    def _again(self, key: Key, problems: dict[WorkloadKey, Refused]) -> None:
-        """End a run that left something undone.
+    def _again(self, key: Key, problems: dict[WorkloadKey, Refused]) -> float | None:
+        """End a run that left something undone; return after how many seconds a turn is asked for again, if one is.
 
         Raises:
             Retry: it is to be tried again.
@@ -359,8 +379,10 @@ class Reconciler:
             longest = self._denied.refused(ref)
         else:
             self._denied.passed(ref)
-        if any(item.reason is not Reason.READ_ONLY for item in problems.values()):
+        reasons = {item.reason for item in problems.values()}
+        if reasons - {Reason.READ_ONLY, Reason.ROLLOUT_QUEUED}:
             raise Retry("; ".join(sorted({item.message for item in problems.values()})), longest)
+        return TURN_SECONDS if Reason.ROLLOUT_QUEUED in reasons else None
 
     def _forgotten(self, view: Gateway | None) -> Iterator[Record]:
         """Yield records for workloads that carry our settings and whose Secret, and with it the record, was deleted."""

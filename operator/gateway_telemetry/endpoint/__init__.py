@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gateway_telemetry.endpoint.addresses import forbidden_address, parse_address
+from gateway_telemetry.endpoint.control_plane import control_plane
 from gateway_telemetry.endpoint.derive import SAAS_HOSTS, Endpoints, in_cluster, saas, self_hosted
 from gateway_telemetry.endpoint.headers import Headers, clean_key, clean_project
 from gateway_telemetry.endpoint.hosts import HostPolicy, forbidden_kind
@@ -18,6 +19,7 @@ __all__ = [
     "HostPolicy",
     "clean_key",
     "clean_project",
+    "control_plane",
     "forbidden_address",
     "forbidden_kind",
     "in_cluster",

@@ -39,6 +39,7 @@ __all__ = [
     "claimant",
     "identity",
     "leaving",
+    "left_behind",
     "programmed",
     "restorable",
     "secret_name",
@@ -140,7 +141,7 @@ class Planner:
         selected = self._store.workloads_matching(view)
         matched = [item for item in selected if not item.deleting]
         keys = {(item.kind, item.name) for item in selected}
-        undone = tuple(item for item in records if not _left_behind(item, view))
+        undone = tuple(item for item in records if not left_behind(item, view))
         left = tuple(item for item in undone if not _wanted(item, view.spec, keys))
         resource = view.spec.install.resource
         if resource is not None and (winner := rival(view, self._store)) is not None:
@@ -279,7 +280,7 @@ def _wanted(record: Record, spec: GatewayTelemetrySpec, selected: set[tuple[str,
     return record.workload in selected
 
 
-def _left_behind(record: Record, view: Gateway) -> bool:
+def left_behind(record: Record, view: Gateway) -> bool:
     """Tell whether an earlier object of the same name left what it wrote on purpose (deletionPolicy Orphan)."""
     return record.orphan and record.owner_uid != view.uid
 

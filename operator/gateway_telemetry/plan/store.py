@@ -18,8 +18,9 @@ from gateway_telemetry.api.meta import GROUP, LabelSelector
 from gateway_telemetry.api.reasons import Reason
 from gateway_telemetry.api.rules import Model
 from gateway_telemetry.api.target import LangSmithTargetSpec
-from gateway_telemetry.endpoint import EndpointProblem, normalise_base_path, self_hosted
+from gateway_telemetry.endpoint import EndpointProblem, control_plane, normalise_base_path, self_hosted
 from gateway_telemetry.plan.rollout import in_progress
+from gateway_telemetry.plan.tenant_record import TenantKey, TenantRecord
 from gateway_telemetry.plan.views import Key, Record, Source, Workload, compact
 
 Spec = TypeVar("Spec", bound=Model)
@@ -137,6 +138,7 @@ class Store:
         self.workloads: dict[tuple[str, str, str], Workload] = {}
         self.sources: dict[tuple[str, str, str], Source] = {}
         self.records: dict[Key, Record] = {}
+        self.tenant_records: dict[Key, TenantRecord] = {}
         self.namespaces: dict[str, Mapping[str, str]] = {}
         self.rolling: set[tuple[str, str, str]] = set()
         """Workloads with settings of ours whose pods are being replaced."""
@@ -144,6 +146,7 @@ class Store:
         self._gateways_by_reference: dict[Key, set[Key]] = defaultdict(set)
         self._gateways_by_label: dict[tuple[str, str, str], set[Key]] = defaultdict(set)
         self._workloads_by_label: dict[tuple[str, str, str], set[tuple[str, str, str]]] = defaultdict(set)
+        self._gateways_by_tenant: dict[TenantKey, set[Key]] = defaultdict(set)
         self._records_by_owner: dict[Key, set[Key]] = defaultdict(set)
         self._targets_by_source: dict[tuple[str, str, str], set[Key]] = defaultdict(set)
 
@@ -169,7 +172,11 @@ class Store:
             self._gateways_by_target[target_key(view)].add(view.key)
             if view.spec.install.reference is not None:
                 self._gateways_by_reference[view.namespace, view.spec.install.reference.secret_name].add(view.key)
-            for bucket in _buckets(view.namespace, selector_of(view)):
+            if (resource := view.spec.install.resource) is not None:
+                self._gateways_by_reference[view.namespace, f"{resource.ref.kind}/{resource.ref.name}"].add(view.key)
+            if (tenant := tenant_of(view)) is not None:
+                self._gateways_by_tenant[tenant].add(view.key)
+            for bucket in _buckets_of(view):
                 self._gateways_by_label[bucket].add(view.key)
 
     def drop_gateway(self, key: Key) -> None:
@@ -179,7 +186,12 @@ class Store:
             _discard(self._gateways_by_target, target_key(old), key)
             if old.spec.install.reference is not None:
                 _discard(self._gateways_by_reference, (old.namespace, old.spec.install.reference.secret_name), key)
-            for bucket in _buckets(old.namespace, selector_of(old)):
+            if (resource := old.spec.install.resource) is not None:
+                named = (old.namespace, f"{resource.ref.kind}/{resource.ref.name}")
+                _discard(self._gateways_by_reference, named, key)
+            if (tenant := tenant_of(old)) is not None:
+                _discard(self._gateways_by_tenant, tenant, key)
+            for bucket in _buckets_of(old):
                 _discard(self._gateways_by_label, bucket, key)
 
     def put_workload(self, view: Workload) -> None:
@@ -235,16 +247,32 @@ class Store:
         )
 
     def gateways_referring(self, namespace: str, secret: str) -> list[Key]:
-        """Return the gateways of a namespace whose ``install.reference`` names a Secret."""
+        """Return the gateways of a namespace whose ``install.reference`` names a Secret.
+
+        Those whose ``install.resource`` names an object are found by ``Kind/name``.
+        """
         return sorted(self._gateways_by_reference.get((namespace, secret), ()))
+
+    def gateways_of_tenant(self, tenant: TenantKey) -> list[Gateway]:
+        """Return the gateways that name a tenant of a control plane, oldest first."""
+        found = [self.gateways[key] for key in self._gateways_by_tenant.get(tenant, ())]
+        return sorted(found, key=lambda view: view.age)
+
+    def gateways_of_source(self, kind: str, namespace: str, name: str) -> list[Key]:
+        """Return the gateways whose control plane's key or CA is in a Secret or ConfigMap."""
+        keys = {key for found in self._gateways_by_tenant.values() for key in found if key[0] == namespace}
+        return sorted(key for key in keys if (kind, name) in _tenant_sources(self.gateways[key]))
+
+    def tenant_records_of_owner(self, key: Key) -> list[TenantRecord]:
+        """Return the records of control planes that were written for a gateway."""
+        return [item for _, item in sorted(self.tenant_records.items()) if item.owner == key]
 
     def workloads_matching(self, view: Gateway) -> list[Workload]:
         """Return the workloads that a gateway's selector matches, by kind and name."""
         if view.spec is None:
             return []
-        selector = selector_of(view)
         keys: set[tuple[str, str, str]] | None = None
-        for bucket in _buckets(view.namespace, selector):
+        for bucket in _buckets_of(view):
             found = self._workloads_by_label.get(bucket, set())
             keys = found if keys is None else keys & found
         return [self.workloads[key] for key in sorted(keys or ()) if selects(view, self.workloads[key])]
@@ -260,8 +288,9 @@ def _discard(index: dict[Any, set[Any]], bucket: Any, key: Any) -> None:
 
 
 def selector_of(view: Gateway) -> LabelSelector:
-    """Return the workload selector of a gateway with a valid spec."""
+    """Return the workload selector of a gateway with a valid spec and a way that has one."""
     assert view.spec is not None
+    assert view.spec.install.workloads is not None
     return view.spec.install.workloads.selector
 
 
@@ -269,7 +298,27 @@ def selects(view: Gateway, workload: Workload) -> bool:
     """Tell whether a gateway with a valid spec is about a workload of its namespace."""
     assert view.spec is not None
     wanted = view.spec.install.workloads
-    return wanted.kind == workload.kind and wanted.selector.matches(dict(workload.labels))
+    return wanted is not None and wanted.kind == workload.kind and wanted.selector.matches(dict(workload.labels))
+
+
+def tenant_of(view: Gateway) -> TenantKey | None:
+    """Return the control plane and tenant that a gateway with a valid spec names; None for other ways and bad URLs."""
+    assert view.spec is not None
+    way = view.spec.install.control_plane
+    if way is None:
+        return None
+    try:
+        return control_plane(way.url).api.removeprefix("https://"), way.tenant
+    except EndpointProblem:
+        return None
+
+
+def _tenant_sources(view: Gateway) -> list[tuple[str, str]]:
+    assert view.spec is not None
+    way = view.spec.install.control_plane
+    assert way is not None
+    ca = way.ca_bundle_ref
+    return [("Secret", way.secret_ref.name), *([] if ca is None else [(ca.kind, ca.name)])]
 
 
 def target_key(view: Gateway) -> Key:
@@ -294,6 +343,13 @@ def _label_buckets(namespace: str, labels: Mapping[str, str]) -> Iterable[tuple[
     yield namespace, "", ""
     for key, value in labels.items():
         yield namespace, key, value
+
+
+def _buckets_of(view: Gateway) -> Iterable[tuple[str, str, str]]:
+    """Yield the bucket of a gateway with a valid spec; none where its way has no workloads."""
+    assert view.spec is not None
+    workloads = view.spec.install.workloads
+    return () if workloads is None else _buckets(view.namespace, workloads.selector)
 
 
 def _buckets(namespace: str, selector: LabelSelector) -> Iterable[tuple[str, str, str]]:

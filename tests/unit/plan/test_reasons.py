@@ -44,6 +44,13 @@ from tests.unit.plan.build import (
 LANGSMITH = {"type": "litellm", "litellm": {"callback": "langsmith"}}
 PACKAGE = Path(gateway_telemetry.__file__).parent
 
+CONTROL_PLANE = {
+    Reason.TENANT_MISMATCH,
+    Reason.CONTROL_PLANE_CONFLICT,
+    Reason.CONTROL_PLANE_KEY_REJECTED,
+    Reason.CONTROL_PLANE_REFUSED,
+    Reason.CONTROL_PLANE_UNAVAILABLE,
+}
 WRITTEN_BY_THE_LOOP = {
     Reason.FIELD_OWNED_BY_OTHER,
     Reason.RBAC_DENIED,
@@ -292,6 +299,7 @@ def test_every_reason_is_reached_by_a_plan_or_by_the_loop() -> None:
         Reason.TRACES_SEEN,  # test_proof.py
         Reason.NO_SIGNAL,  # test_proof.py
         Reason.NO_PROJECT,  # test_proof.py
+        *CONTROL_PLANE,  # test_tenants.py, tests/unit/truefoundry/test_client.py
         Reason.VANTAGE_OFF,  # test_vantage.py
         Reason.VANTAGE_FAILED,  # test_vantage.py
     }

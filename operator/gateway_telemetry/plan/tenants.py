@@ -1,0 +1,305 @@
+"""``install.controlPlane``: which gateway may configure a tenant, with what, and what its conditions say of that.
+
+One object of the control plane serves all gateways of a tenant, so one GatewayTelemetry may own it: the one that has
+it keeps it, else the oldest takes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from gateway_telemetry.adapters.truefoundry_control_plane import advice, traces_exporter
+from gateway_telemetry.api.conditions import Finding, bad, good, summarise, unknown
+from gateway_telemetry.api.gateway import ControlPlane, GatewayTelemetrySpec
+from gateway_telemetry.api.reasons import Reason
+from gateway_telemetry.endpoint import EndpointProblem, Endpoints, HostPolicy, control_plane
+from gateway_telemetry.plan.control_plane import digest
+from gateway_telemetry.plan.gateways import GatewayPlan, connection_of, identity
+from gateway_telemetry.plan.inject import context_of
+from gateway_telemetry.plan.options import Options
+from gateway_telemetry.plan.references import ConsentWithdrawn, References, TargetLookup, resolve_references
+from gateway_telemetry.plan.sinks import SinkState, sink
+from gateway_telemetry.plan.store import Gateway, Store, target_key
+from gateway_telemetry.plan.targets import Refused, ca_bundle, source_key
+from gateway_telemetry.plan.tenant_record import Remembered, TenantKey, TenantRecord, access_digest, record_name
+from gateway_telemetry.plan.views import Rollout, Workload
+
+KIND = "ControlPlane"
+"""Kind of the entry in ``status.sinks``."""
+FIELD = "spec.install.controlPlane"
+
+
+@dataclass(frozen=True)
+class Access:
+    """The way to a control plane."""
+
+    endpoints: Endpoints
+    api_key: str = field(repr=False)
+    ca_pem: str | None = None
+
+
+@dataclass(frozen=True)
+class TenantWrite:
+    """What one gateway asks of its tenant's control plane.
+
+    Attributes:
+        exporter: the wanted trace export; holds the LangSmith key.
+        stamp: the mark that it carries.
+        record: what was written before, if anything.
+    """
+
+    view: Gateway
+    access: Access
+    tenant: TenantKey
+    exporter: Mapping[str, Any] = field(repr=False)
+    stamp: str
+    record: TenantRecord | None
+
+    @property
+    def marks(self) -> frozenset[str]:
+        """Stamps of exports that are this gateway's to change."""
+        return frozenset({self.stamp} if self.record is None else {self.stamp, self.record.stamp})
+
+    def wanted_record(self) -> TenantRecord:
+        """Return the record of this write."""
+        spec = self.view.spec
+        assert spec is not None
+        return TenantRecord(
+            namespace=self.view.namespace,
+            name=record_name(self.tenant),
+            tenant=self.tenant,
+            owner=self.view.key,
+            owner_uid=self.view.uid or None,
+            url=self.access.endpoints.api,
+            stamp=self.stamp,
+            written=digest(self.exporter),
+            orphan=spec.deletion_policy == "Orphan",
+            access=access_digest(self.access.api_key, self.access.ca_pem),
+            uid="" if self.record is None else self.record.uid,
+        )
+
+
+@dataclass(frozen=True)
+class TenantPlan:
+    """How far planning came.
+
+    Attributes:
+        findings: Accepted, and ResolvedRefs.
+        place: the sink as it is named.
+        sink: state of the sink where nothing can be written; None with ``write``.
+        restore: records of tenants that are not to be configured any more.
+    """
+
+    findings: tuple[Finding, ...]
+    place: Workload
+    sink: SinkState | None
+    write: TenantWrite | None
+    references: References | None
+    restore: tuple[TenantRecord, ...]
+    notes: tuple[str, ...] = ()
+
+    def settled(self, view: Gateway, options: Options, state: SinkState | None = None) -> GatewayPlan:
+        """Return the conditions and sinks, once it is known what became of the write.
+
+        Args:
+            state: of the sink, after the write.
+        """
+        shown = state or self.sink
+        findings = list(self.findings)
+        if shown is None:
+            findings.append(unknown("Programmed", Reason.PENDING, "Nothing new is written yet."))
+        elif shown.state == "Programmed":
+            findings.append(good("Programmed", Reason.PROGRAMMED, ". ".join([shown.message, *self.notes])))
+        else:
+            findings.append(bad("Programmed", shown.reason, shown.message))
+        findings += [unknown(type_, Reason.NOT_VERIFIED) for type_ in ("Producing", "Delivered")]
+        findings += summarise(findings, ("Accepted", "ResolvedRefs", "Programmed"))
+        plan = GatewayPlan(tuple(findings), () if shown is None else (shown,), (), None, self.notes)
+        found = self.references
+        if found is None:
+            return plan
+        assert view.spec is not None
+        return replace(
+            plan,
+            endpoint=(found.resolved.endpoints.traces, found.project),
+            connection=connection_of(view, view.spec, found, options),
+        )
+
+
+def holder(tenant: TenantKey, store: Store) -> Gateway | None:
+    """Return the gateway that may configure a tenant."""
+    candidates = [view for view in store.gateways_of_tenant(tenant) if not view.deleting]
+    for view in candidates:
+        record = store.tenant_records.get((view.namespace, record_name(tenant)))
+        if record is not None and record.owner == view.key:
+            return view
+    return candidates[0] if candidates else None
+
+
+def plan_tenant(view: Gateway, store: Store, options: Options, targets: TargetLookup) -> TenantPlan:
+    """Return the plan of a gateway with ``install.controlPlane`` that exists and is not being deleted."""
+    spec = view.spec
+    assert spec is not None
+    way = spec.install.control_plane
+    assert way is not None
+    owned = tuple(
+        item for item in store.tenant_records_of_owner(view.key) if not (item.orphan and item.owner_uid != view.uid)
+    )
+    place = _place(view, f"{way.tenant}/{way.url.removeprefix('https://').rstrip('/')}")
+    pending = unknown("ResolvedRefs", Reason.PENDING, "The spec must be accepted first.")
+    try:
+        endpoints = allowed(way.url, view.namespace, options.hosts, options.cluster_domain)
+        tenant = endpoints.api.removeprefix("https://"), way.tenant
+    except Refused as refusal:
+        return TenantPlan((bad("Accepted", refusal.reason, refusal.message), pending), place, None, None, None, ())
+    place = _place(view, f"{tenant[1]}/{tenant[0]}")
+    left = tuple(item for item in owned if item.tenant != tenant)
+    winner = holder(tenant, store)
+    if winner is not None and winner.key != view.key:
+        lost = bad("Accepted", Reason.CONFLICTED, _lost(view, winner, tenant))
+        return TenantPlan((lost, pending), place, None, None, None, left)
+    accepted = good("Accepted", Reason.ACCEPTED, f"Configures tenant {tenant[1]} at {tenant[0]}, for all its gateways.")
+    waits = sink(place, "Pending", Reason.PENDING, "Nothing new is written: the references must be resolved first.")
+    try:
+        found = resolve_references(view, spec, store, targets)
+        access, notes = _access(view, way, endpoints, store)
+        _may_leave(view, found, endpoints, store)
+    except Refused as refusal:
+        finding = bad("ResolvedRefs", refusal.reason, refusal.message)
+        gone = owned if isinstance(refusal, ConsentWithdrawn) else left
+        return TenantPlan((accepted, finding), place, waits, None, None, gone)
+    resolved = good("ResolvedRefs", Reason.RESOLVED, f"Traces go to project {found.project!r}.")
+    plan = TenantPlan((accepted, resolved), place, None, None, found, left, notes + found.advice)
+    return _written(view, spec, plan, access, tenant, store, options)
+
+
+def _written(
+    view: Gateway,
+    spec: GatewayTelemetrySpec,
+    plan: TenantPlan,
+    access: Access,
+    tenant: TenantKey,
+    store: Store,
+    options: Options,
+) -> TenantPlan:
+    found = plan.references
+    assert found is not None
+    stamp = identity(view, options)
+    context = context_of(spec, found, stamp, (KIND, view.namespace, ""))
+    try:
+        exporter = traces_exporter(context)
+    except EndpointProblem as problem:
+        where = f"tenant {tenant[1]} at {tenant[0]}"
+        return replace(
+            plan,
+            sink=sink(plan.place, "Blocked", Reason(problem.reason), f"{where}: {problem.message}"),
+            references=None,
+        )
+    record = store.tenant_records.get((view.namespace, record_name(tenant)))
+    write = TenantWrite(view, access, tenant, exporter, stamp, record)
+    plan = replace(plan, write=write, notes=(*plan.notes, *advice(context)))
+    if found.target.suspend:
+        target = "/".join(target_key(view))
+        message = f"tenant {tenant[1]} at {tenant[0]} is not written: LangSmithTarget {target} is suspended"
+        return replace(plan, write=None, sink=sink(plan.place, "Pending", Reason.TARGET_SUSPENDED, message))
+    return plan
+
+
+def allowed(url: str, namespace: str, hosts: HostPolicy, cluster_domain: str) -> Endpoints:
+    """Return where a control plane is, if the operator may call it on behalf of a namespace.
+
+    Raises:
+        Refused: the URL cannot be meant, or its host is not allowed.
+    """
+    try:
+        return hosts.check(control_plane(url), target_namespace=namespace, cluster_domain=cluster_domain)
+    except EndpointProblem as problem:
+        raise Refused(Reason(problem.reason), f"{FIELD}.url: {problem.message}") from None
+
+
+def _access(view: Gateway, way: ControlPlane, endpoints: Endpoints, store: Store) -> tuple[Access, tuple[str, ...]]:
+    field_ = f"{FIELD}.secretRef"
+    key, notes = source_key(view.namespace, way.secret_ref, field_, endpoints.host, store)
+    if key.startswith("lsv2_"):
+        raise Refused(
+            Reason.KEY_MALFORMED,
+            f"{field_}: Secret {view.namespace}/{way.secret_ref.name}, key {way.secret_ref.key} holds a LangSmith key: "
+            "name the Secret with the key of TrueFoundry's control plane",
+        )
+    ca_pem = None
+    if way.ca_bundle_ref is not None:
+        ca_pem = ca_bundle(view.namespace, way.ca_bundle_ref, f"{FIELD}.caBundleRef", store)
+    return Access(endpoints, key, ca_pem), notes
+
+
+def _may_leave(view: Gateway, found: References, endpoints: Endpoints, store: Store) -> None:
+    """Refuse to hand the LangSmith key to a host that its owner did not name.
+
+    Raises:
+        Refused: the key's Secret is bound to other hosts.
+    """
+    assert found.target.credentials is not None
+    namespace, name = target_key(view)
+    secret = found.target.credentials.ingest.secret_ref.name
+    source = store.sources.get(("Secret", namespace, secret))
+    hosts = None if source is None else source.hosts()
+    if hosts is not None and endpoints.host not in hosts:
+        where = f"Secret {namespace}/{secret}" if namespace == view.namespace else "its Secret"
+        raise Refused(
+            Reason.KEY_NOT_FOR_HOST,
+            f"the LangSmith key of LangSmithTarget {namespace}/{name} may not be sent to {endpoints.host}: {where} is "
+            "bound to other hosts by its annotation gatewaytelemetry.dev/hosts; add this host there if the key may "
+            "leave",
+        )
+
+
+def restoring(record: TenantRecord, remembered: Remembered, store: Store, options: Options) -> Access:
+    """Return the way to a control plane in which something is to be taken back.
+
+    The owner's Secret counts while it is there, since its key may be newer than the one that is remembered.
+
+    Raises:
+        Refused: the operator may no longer call that host.
+    """
+    endpoints = allowed(record.url, record.namespace, options.hosts, options.cluster_domain)
+    owner = store.gateways.get(record.owner)
+    way = None if owner is None or owner.spec is None else owner.spec.install.control_plane
+    if way is not None and owner is not None and endpoints.api.removeprefix("https://") == record.tenant[0]:
+        try:
+            current = allowed(way.url, record.namespace, options.hosts, options.cluster_domain)
+            if current.api == endpoints.api and way.tenant == record.tenant[1]:
+                return _access(owner, way, endpoints, store)[0]
+        except Refused:
+            pass  # the user's Secret is gone: that is what the remembered key is for
+    return Access(endpoints, remembered.api_key, remembered.ca_pem)
+
+
+def _lost(view: Gateway, winner: Gateway, tenant: TenantKey) -> str:
+    # Names of other namespaces are not this user's to know.
+    whose = f"GatewayTelemetry {winner.name}" if winner.namespace == view.namespace else "one of another namespace"
+    return (
+        f"tenant {tenant[1]} at {tenant[0]} has one trace export for all its gateways, and {whose} configures it: "
+        "remove one of the two"
+    )
+
+
+def _place(view: Gateway, name: str) -> Workload:
+    """Return the control plane in the form in which sinks are told."""
+    none = Rollout(0, 0, 0, 0, 0, paused=False, by_hand=None, failure=None)
+    return Workload(
+        kind=KIND,
+        namespace=view.namespace,
+        name=name,
+        uid="",
+        generation=0,
+        labels={},
+        containers=(),
+        volumes=(),
+        config_hash=None,
+        record=None,
+        rollout=none,
+        deleting=False,
+        owned=False,
+    )
