@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from gateway_telemetry.cli.check_through import asking
+from gateway_telemetry.endpoint import self_hosted
+from gateway_telemetry.langsmith import Destination, Transport
+from gateway_telemetry.langsmith.orphans import follow
 from tests.cluster.test_litellm import CONFIG, OFFLINE
 from tests.support import pod_process
 from tests.support.gateway_venv import installed
@@ -18,7 +18,7 @@ from tests.support.langsmith import StandIn
 from tests.support.litellm import LOCK, MASTER_KEY, LiteLLM
 from tests.unit.langsmith_standin.clients import KEY, WORKSPACE
 
-PROGRAM = Path(sys.executable).with_name("gateway-telemetry")
+STAMP = "0123456789ab"
 PROJECT = "checkout"
 MASTER = "sk-0123456789abcdef"
 pytestmark = [
@@ -38,16 +38,28 @@ def langsmith() -> Iterator[StandIn]:
         yield running
 
 
-# what LiteLLM is told: reason of Delivered, exit status of check
-SETTINGS: dict[str, tuple[dict[str, str], str, int]] = {
-    "as it comes": ({}, "OrphanSpansDropped", 1),
-    "told to begin its own traces": ({"OTEL_IGNORE_CONTEXT_PROPAGATION": "true"}, "NotStamped", 3),
+# what LiteLLM is told: status and reason of Delivered, and whether the model call hangs below the caller's span
+SETTINGS: dict[str, tuple[dict[str, str], str, str, bool]] = {
+    "as it comes": ({}, "False", "OrphanSpansDropped", True),
+    # FastAPI traces requests by itself, and what LiteLLM makes outside of the caller's trace hangs below that.
+    "told to ignore its callers' traces": (
+        {"OTEL_IGNORE_CONTEXT_PROPAGATION": "true"},
+        "False",
+        "OrphanSpansDropped",
+        True,
+    ),
+    "and FastAPI as well": (
+        {"OTEL_IGNORE_CONTEXT_PROPAGATION": "true", "OTEL_PROPAGATORS": "baggage"},
+        "True",
+        "Delivered",
+        False,
+    ),
 }
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_litellm_behind_a_traced_caller(langsmith: StandIn, tmp_path: Path, name: str) -> None:
-    more, reason, code = SETTINGS[name]
+async def test_litellm_behind_a_traced_caller(langsmith: StandIn, tmp_path: Path, name: str) -> None:
+    more, status, reason, lost = SETTINGS[name]
     config = tmp_path / "config.yaml"
     config.write_text(CONFIG)
     env = {
@@ -58,24 +70,15 @@ def test_litellm_behind_a_traced_caller(langsmith: StandIn, tmp_path: Path, name
         "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/protobuf",
         "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": langsmith.traces_url,
         "OTEL_EXPORTER_OTLP_TRACES_HEADERS": f"x-api-key={KEY},langsmith-project={PROJECT}",
+        "OTEL_RESOURCE_ATTRIBUTES": f"gatewaytelemetry.id={STAMP}",
         "OTEL_BSP_SCHEDULE_DELAY": "200",
     }
+    destination = Destination(self_hosted(langsmith.url, allow_plaintext=True), KEY, KEY)
     with LiteLLM(["--config", str(config)], env, [], tmp_path) as gateway:
-        done = subprocess.run(
-            [
-                *(PROGRAM, "check", "--url", langsmith.url, "--allow-plaintext", "--key-from", "ENV:LANGSMITH_KEY"),
-                *("--project", PROJECT, "--patience", "20", "-o", "json", "--through-model", "echo"),
-                *("--through", f"{gateway.url}/v1/chat/completions", "--through-key-from", "ENV:GATEWAY_KEY"),
-            ],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-            env={**os.environ, "LANGSMITH_KEY": KEY, "GATEWAY_KEY": MASTER},
-        )
-        roots = [run for run in langsmith.store.runs(project=PROJECT) if not run.parent_ids]
-    found = json.loads(done.stdout)
-    verdict = found["conditions"][-1]
-    assert (verdict["type"], verdict["reason"], done.returncode) == ("Delivered", reason, code), (found, gateway.log())
-    own = [run for run in roots if "canary" not in run.body.name]
-    assert bool(own) == bool(more), "LiteLLM's own traces are roots exactly where it ignores its callers'"
+        ask = asking(f"{gateway.url}/v1/chat/completions", MASTER, "echo", None)
+        async with Transport(destination, allow_loopback=True) as transport:
+            found = await follow(transport, ask, PROJECT, STAMP, patience=10)
+        calls = [run for run in langsmith.store.runs(project=PROJECT) if run.body.name == "litellm_request"]
+        caller = next(run.id for run in langsmith.store.runs(project=PROJECT) if "canary" in run.body.name)
+    assert (found.finding.status, found.finding.reason) == (status, reason), (found.finding, gateway.log())
+    assert [caller in run.parent_ids for run in calls] == [lost]

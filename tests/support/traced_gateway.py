@@ -36,6 +36,7 @@ def traced_gateway(
     stamp: str | None,
     *,
     continues: bool = True,
+    calls: bool = False,
     traces: bool = True,
     status: int = 200,
 ) -> Iterator[Gateway]:
@@ -43,6 +44,7 @@ def traced_gateway(
 
     Args:
         continues: whether a caller's ``traceparent`` is the parent of its span.
+        calls: whether the model call has a span of its own, in a trace of its own.
         traces: whether it makes a span at all.
         status: what it answers.
     """
@@ -63,6 +65,9 @@ def traced_gateway(
                 carrier = {name.lower(): value for name, value in self.headers.items()} if continues else {}
                 with tracer.start_as_current_span("chat", context=TraceContextTextMapPropagator().extract(carrier)):
                     pass
+                if calls:
+                    with tracer.start_as_current_span("call", attributes={"gen_ai.operation.name": "chat"}):
+                        pass
             self.send_response(status)
             self.send_header("Content-Length", "2")
             self.end_headers()

@@ -3,14 +3,15 @@
 A gateway that continues a caller's trace makes spans whose parent is the caller's. LangSmith answers 200 to them, keeps
 them aside, and drops them unless the parent comes as well (https://docs.langchain.com/langsmith/trace-with-opentelemetry).
 No status of any gateway shows that. So one request goes through the gateway with the ``traceparent`` of a caller that
-nobody has heard of, and then the caller's span is sent: what becomes visible below it was an orphan until then.
+nobody has heard of, and then the caller's span is sent: what becomes visible below it was an orphan until then. Where
+that is not the model call, which begins a trace of its own, only the gateway's wrapping is lost.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -28,6 +29,7 @@ Ask = Callable[[str], Awaitable[int]]
 _PAUSE = 1.0
 _CLOCKS = timedelta(minutes=5)
 _MANY = 20
+_SETTLE = 4.0
 
 
 @dataclass(frozen=True)
@@ -77,8 +79,14 @@ async def follow(
         await send(transport, caller, project, datetime.now(UTC))
         progress("the caller's own span was sent; looking for spans below it")
         below = await search.until(patience / 2, lambda: search.below(caller))
+        if below is not None and not _is_model_call(below):  # the others come a moment later, if there are any
+            below = await search.until(_SETTLE, lambda: search.below(caller, calls=True)) or below
     except Failed as failure:
         return Followed(failed_read(failure))
+    if below is not None and own is not None and _is_model_call(own) and not _is_model_call(below):
+        name = transport.destination.shown(below.name)
+        text = f"Model calls are in traces of their own; the span {name!r} hangs below the caller's and is lost."
+        return Followed(good("Delivered", Reason.DELIVERED, text), search.url(own))
     if below is not None:
         name = transport.destination.shown(below.name)
         text = f"The gateway's span {name!r} became visible only once its caller's was sent"
@@ -125,14 +133,15 @@ class _Search:
 
     async def stamped(self, stamp: str, began: datetime) -> Run | None:
         """Return a run of the gateway that began after the request."""
-        found = await self._runs(metadata=(STAMP, stamp))
-        return next((run for run in found if run.start_time >= began), None)
+        found = [run for run in await self._runs(metadata=(STAMP, stamp)) if run.start_time >= began]
+        return _telling(found)
 
-    async def below(self, caller: Canary) -> Run | None:
-        """Return a run in the caller's trace that is not the caller's."""
+    async def below(self, caller: Canary, *, calls: bool = False) -> Run | None:
+        """Return a run in the caller's trace that is not the caller's; only a model call if that is asked for."""
         found = await self._runs(trace=caller.run_id)
         self.caller_seen = self.caller_seen or any(run.id == caller.run_id for run in found)
-        return next((run for run in found if run.id != caller.run_id), None)
+        others = [run for run in found if run.id != caller.run_id and (_is_model_call(run) or not calls)]
+        return _telling(others)
 
     async def _runs(self, *, metadata: tuple[str, str] | None = None, trace: str | None = None) -> list[Run]:
         assert self._project is not None
@@ -144,3 +153,13 @@ class _Search:
         """Return a run's page."""
         assert self._project is not None
         return self._destination.run_url(self._project.workspace_id, self._project.id, run.id)
+
+
+def _is_model_call(run: Run) -> bool:
+    """Tell by LangSmith's type, or by the metadata that it makes of ``gen_ai.system`` and ``gen_ai.provider.name``."""
+    return run.type == "llm" or "ls_provider" in run.metadata
+
+
+def _telling(runs: Sequence[Run]) -> Run | None:
+    """Return a model call if there is one, else any run."""
+    return next((run for run in runs if _is_model_call(run)), runs[0] if runs else None)

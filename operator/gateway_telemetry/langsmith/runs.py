@@ -20,8 +20,8 @@ from gateway_telemetry.langsmith.failure import Failed
 from gateway_telemetry.langsmith.probe import Server
 from gateway_telemetry.langsmith.transport import Transport
 
-_V1_SELECT = ["id", "name", "start_time", "trace_id", "session_id", "extra"]
-_V2_SELECT = ["ID", "NAME", "START_TIME", "TRACE_ID", "PROJECT_ID", "METADATA"]
+_V1_SELECT = ["id", "name", "run_type", "start_time", "trace_id", "session_id", "extra"]
+_V2_SELECT = ["ID", "NAME", "RUN_TYPE", "START_TIME", "TRACE_ID", "PROJECT_ID", "METADATA"]
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,15 @@ class Project:
 
 @dataclass(frozen=True)
 class Run:
-    """A run as far as proof of delivery needs it."""
+    """A run as far as proof of delivery needs it.
+
+    Attributes:
+        type: ``llm``, ``chain``, …, in lower case.
+    """
 
     id: str
     name: str
+    type: str
     project_id: str
     start_time: datetime
     metadata: Mapping[str, Any]
@@ -192,6 +197,7 @@ def _run(row: Mapping[str, Any], version: int) -> Run:
     return Run(
         _id(row["id"]),
         str(row["name"]),
+        str(row.get("run_type") or "").lower(),
         _id(project),
         start if start.tzinfo else start.replace(tzinfo=UTC),
         metadata if isinstance(metadata, dict) else {},

@@ -71,6 +71,17 @@ async def test_a_gateway_that_begins_its_own_traces(langsmith: StandIn) -> None:
     assert str(own.id) in found.run_url
 
 
+async def test_a_gateway_whose_model_calls_begin_their_own_traces(langsmith: StandIn) -> None:
+    found = await followed(langsmith, calls=True)
+    assert short(found.finding) == ("Delivered", "True", "Delivered")
+    assert found.finding.message == (
+        "Model calls are in traces of their own; the span 'chat' hangs below the caller's and is lost."
+    )
+    [call] = [run for run in langsmith.store.runs(WORKSPACE, project=PROJECT) if run.body.name == "call"]
+    assert found.run_url is not None
+    assert str(call.id) in found.run_url
+
+
 async def test_a_gateway_that_makes_no_trace_of_the_request(langsmith: StandIn) -> None:
     found = await followed(langsmith, traces=False, status=401)
     assert short(found.finding) == ("Delivered", "Unknown", "NoTraffic")
