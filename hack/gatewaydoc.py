@@ -27,6 +27,8 @@ What the operator writes for each gateway, read off the code that writes it. How
   it trusts the CA by its own means.
 - **Content**: what `capture: {content: false}` does. Where nothing that can be written leaves prompts and completions
   out, it is refused (`CaptureUnsupportedByAdapter`), never ignored.
+- **Resource attributes**: where spans carry none of ours, `resourceAttributes` is refused
+  (`ResourceAttributesUnsupportedByAdapter`).
 - **Headers**: their form in the setting. A project name that this form cannot carry is refused before anything is
   written (`ProjectNameUnsupportedByAdapter`), never changed.
 """

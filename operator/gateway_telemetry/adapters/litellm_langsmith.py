@@ -12,7 +12,7 @@ from __future__ import annotations
 from gateway_telemetry.adapters import otel
 from gateway_telemetry.adapters.base import API_KEY, Adapter, Context, EnvVar, Forbidden, Page, Seen, Settings
 from gateway_telemetry.adapters.litellm_config import missing_callback
-from gateway_telemetry.adapters.refusals import no_capture_switch, no_private_ca
+from gateway_telemetry.adapters.refusals import no_capture_switch, no_private_ca, no_resource_attributes
 from gateway_telemetry.api.reasons import Reason
 
 _SAMPLING = "LANGSMITH_SAMPLING_RATE"
@@ -50,6 +50,7 @@ class LiteLLMLangSmith(Adapter):
             "use callback otel, or let LiteLLM trust it (ssl_verify in its config.yaml) and set "
             "spec.gateway.caInstalled: true",
         )
+        no_resource_attributes(context, name, "runs have no resource, so remove them, or use callback otel")
         no_capture_switch(
             context,
             name,

@@ -15,8 +15,8 @@ from typing import Any, ClassVar
 
 from gateway_telemetry.adapters.base import API_KEY, CA_DIRECTORY, CA_KEY, Context, EnvVar, Forbidden, Page, Settings
 from gateway_telemetry.adapters.edits import Edit, Path, entry, member
-from gateway_telemetry.adapters.refusals import ascii_project, no_capture_switch
-from gateway_telemetry.adapters.resource import Place, ResourceAdapter, no_resource_attributes
+from gateway_telemetry.adapters.refusals import ascii_project, no_capture_switch, no_resource_attributes
+from gateway_telemetry.adapters.resource import Place, ResourceAdapter
 from gateway_telemetry.api.gateway import OtelCollectorOptions
 
 VARIABLE = "GATEWAY_TELEMETRY_API_KEY"

@@ -7,7 +7,7 @@ reads. The base URL is extended by /v1/traces; headers are split at commas and t
 from __future__ import annotations
 
 from gateway_telemetry.adapters.base import RAW_HEADERS_KEY, Adapter, Context, EnvVar, Forbidden, Page, Settings
-from gateway_telemetry.adapters.refusals import no_capture_switch, no_private_ca
+from gateway_telemetry.adapters.refusals import no_capture_switch, no_private_ca, no_resource_attributes
 
 PREFIX = "EXPERIMENTAL_GEN_AI_OTEL_"
 
@@ -37,6 +37,7 @@ class Portkey(Adapter):
         no_private_ca(
             context, "Portkey", "put the CA into its image's trust store and set spec.gateway.caInstalled: true"
         )
+        no_resource_attributes(context, "Portkey's exporter", "it sends a resource of its own, so remove them")
         no_capture_switch(context, "Portkey's exporter", "remove spec.capture, or do not export these traces")
         return Settings(
             (

@@ -57,3 +57,15 @@ def ascii_project(context: Context, gateway: str) -> None:
             f"the project's name holds {found.group()!r}, which {gateway} sends in another encoding than LangSmith's "
             "own SDKs: use an ASCII name",
         )
+
+
+def no_resource_attributes(context: Context, gateway: str, instead: str) -> None:
+    """Refuse ``resourceAttributes`` where nobody would see them, or every other receiver of the gateway's spans.
+
+    Raises:
+        EndpointProblem: the spec has some.
+    """
+    if context.spec.resource_attributes:
+        raise EndpointProblem(
+            Reason.ATTRIBUTES_UNSUPPORTED, f"{gateway} cannot be given spec.resourceAttributes: {instead}"
+        )

@@ -9,8 +9,6 @@ from typing import ClassVar
 
 from gateway_telemetry.adapters.base import Adapter, Context
 from gateway_telemetry.adapters.edits import Edit, Path
-from gateway_telemetry.api.reasons import Reason
-from gateway_telemetry.endpoint import EndpointProblem
 
 CONFIG_HASH = "GATEWAY_TELEMETRY_CONFIG_HASH"
 """Variable that changes with all that was written: a variable from a Secret does not, and no pod would be replaced."""
@@ -51,15 +49,3 @@ class ResourceAdapter(Adapter):
         Raises:
             EndpointProblem: an option, or a field of the spec, cannot be carried by this gateway.
         """
-
-
-def no_resource_attributes(context: Context, gateway: str, instead: str) -> None:
-    """Refuse ``resourceAttributes`` where every other receiver of the gateway's spans would see them, or none.
-
-    Raises:
-        EndpointProblem: the spec has some.
-    """
-    if context.spec.resource_attributes:
-        raise EndpointProblem(
-            Reason.ATTRIBUTES_UNSUPPORTED, f"{gateway} cannot be given spec.resourceAttributes: {instead}"
-        )

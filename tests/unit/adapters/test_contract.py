@@ -75,7 +75,11 @@ REFUSALS: dict[str, dict[str, Reason]] = {
         ("apisix", "bifrost", "envoy", "kong", "traefik"), Reason.PROJECT_UNSUPPORTED
     ),
     "a private CA": dict.fromkeys(("apisix", "kong", "litellm/langsmith", "portkey"), Reason.CA_BUNDLE_UNSUPPORTED),
-    "attributes that need encoding": {"bifrost": Reason.INVALID_SPEC},
+    "attributes that need encoding": {
+        "bifrost": Reason.INVALID_SPEC,
+        **dict.fromkeys(("litellm/langsmith", "portkey"), Reason.ATTRIBUTES_UNSUPPORTED),
+    },
+    "attributes": dict.fromkeys(("litellm/langsmith", "portkey"), Reason.ATTRIBUTES_UNSUPPORTED),
     "no content": dict.fromkeys(("litellm/langsmith", "portkey", "truefoundry"), Reason.CAPTURE_UNSUPPORTED),
 }
 ASKED: dict[str, dict[str, Any]] = {
@@ -83,6 +87,7 @@ ASKED: dict[str, dict[str, Any]] = {
     "a project that is not ASCII": {"project": PROJECTS[2]},
     "a private CA": {"ca_pem": PEM},
     "attributes that need encoding": {"attributes": ATTRIBUTES},
+    "attributes": {"attributes": {"team": "payments"}},
     "no content": {"content": False},
 }
 
