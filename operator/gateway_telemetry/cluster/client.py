@@ -204,14 +204,28 @@ class Client:
             return False
         return True
 
+    def check_may_write(self, request: str, *, reports: bool = False) -> None:
+        """Refuse a write that this process must not send, be it to another server than this one.
+
+        Args:
+            request: what is to be written, for messages.
+            reports: whether it only tells something.
+
+        Raises:
+            NotLeading: another replica may be leading by now.
+            ReadOnly: this operator only reports.
+        """
+        if self.guard is not None and not self.guard():
+            raise NotLeading("not leading any more: nothing was written")
+        if self.read_only and not reports:
+            raise ReadOnly(0, "ReadOnly", "this operator only reports", request=request)
+
     async def _write(
         self, method: str, path: str, body: object, content_type: str, query: Mapping[str, str] | None = None
     ) -> dict[str, Any]:
-        if self.guard is not None and not self.guard():
-            raise NotLeading("not leading any more: nothing was written")
         where = ResourcePath.parse(path)
-        if self.read_only and where.subresource != "status" and where.resource != LEASES.plural:
-            raise ReadOnly(0, "ReadOnly", "this operator only reports", request=f"{method} {where}")
+        reports = where.subresource == "status" or where.resource == LEASES.plural
+        self.check_may_write(f"{method} {where}", reports=reports)
         self.writes += 1
         logger.debug("%s %s %s", method, path, content_type)
         named = {"fieldManager": FIELD_MANAGER} if method != "DELETE" else {}

@@ -209,6 +209,7 @@ class ControlPlanes:
                 why = self._fights.refusal(write.view, fight, "", (state, self._clock()))
                 if why is not None:
                     raise why
+            self._client.check_may_write(f"PUT tenant {tenant}")
             if observed.tenant is None:
                 # Without an object nothing has told yet whose key this is; the dry run carries no key of LangSmith.
                 check_tenant(Observed(await api.apply({"type": OBJECT_TYPE}, dry_run=True), None), tenant)
@@ -280,6 +281,7 @@ class ControlPlanes:
             step = restoration(await api.read(), record.tenant[1], marks, remembered.former)
             if step is None:
                 return
+            self._client.check_may_write(f"PUT tenant {record.tenant[1]}")
             if step.manifest is None:
                 await api.delete()
             else:
