@@ -47,7 +47,7 @@ whose own spans never reach LangSmith: they are answered with 200 and dropped. |
 `gateway-telemetry check gt/NAME --through URL` shows it; [verification.md](verification.md#orphans) says what each \
 gateway supports against it. |
 | The same, and the gateway exports nothing | Tracing is off or sampled away in the gateway's own configuration. | \
-Look at [adapters.md](adapters.md) for what must be switched on there. |
+Look at [gateways.md](gateways.md) for what must be switched on there. |
 | `Delivered` is `True`, and traces stopped since | `status.evidence.lastTraceTime` gets older. Usage limits accept \
 spans and drop them. | Ask for a look (above): a canary shows it as `NotVisible`. |
 | Traces are there without prompts | The gateway leaves them out. | Set `spec.capture.content: true`. |

@@ -2,13 +2,14 @@
 
 Cold: so many GatewayTelemetries with a Deployment each (no replicas), all there before the operator starts, against
 the same writes made raw before and after it. Warm: the operator again, with nothing to do. Then the figures of
-``tests/bench/operations.py``.
+``tests/bench/operations.py``, and the fault matrix of ``tests/bench/faults.py``.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import statistics
 import tempfile
 import time
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import httpx
 
+from tests.bench import faults
 from tests.bench.figures import WRITES, figure, prepare, say
 from tests.bench.operations import operations
 from tests.bench.raw import Template, write
@@ -129,6 +131,9 @@ def main() -> None:
             if options.objects:
                 bench(access, kube, folder, options.objects)
             operations(access, kube, folder)
+            for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):  # they would take the exporters' own CA away
+                os.environ.pop(name, None)
+            faults.report(faults.measure(kube, access.kubeconfig, folder / "faults"))
 
 
 if __name__ == "__main__":

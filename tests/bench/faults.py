@@ -23,10 +23,12 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from opentelemetry.util.re import parse_env_headers
 
 from tests.bench.fault_rows import ROWS, WORKSPACE, Row, Setting
+from tests.bench.figures import figure, say
 from tests.support import objects
 from tests.support.kube import Kube
 from tests.support.langsmith import CertificateAuthority, Key, StandIn
 from tests.support.objects import Object
+from tests.support.operator import watching
 from tests.support.pod import pod_environment, pod_files
 
 INTERVAL = 30.0
@@ -37,6 +39,8 @@ PATIENCE = 90.0
 """Seconds after which a canary is NotVisible."""
 HOLD = 25.0
 """Seconds for which a fault lasts at least, to see that what was said stays."""
+FLAGS = ("--insecure-allow-loopback", "--allow-host=*", "--max-rollouts=0", "--max-rollouts-per-namespace=0")
+"""Of the operator: loopback and every host, and no queue of rollouts in the way."""
 _POLL = 0.4
 _TRAFFIC_SECONDS = 2.0
 _PROJECT = "checkout"
@@ -144,7 +148,6 @@ class Case:
     namespace: str
     setting: Setting
     traffic: Traffic
-    whole_url: str
     phase: str = "fault"
     since: float = 0.0
     programmed: float = 0.0
@@ -331,7 +334,30 @@ def _case(kube: Kube, stack: ExitStack, ca: CertificateAuthority, name: str, nam
     kube.apply(objects.deployment(namespace))
     kube.apply(objects.target(namespace, project=_PROJECT, **setting.spec))
     kube.apply(objects.gateway(namespace))
-    return Case(name, row, namespace, setting, Traffic(kube, namespace, setting), langsmith.url)
+    return Case(name, row, namespace, setting, Traffic(kube, namespace, setting))
+
+
+def measure(kube: Kube, kubeconfig: Path, folder: Path) -> list[Case]:
+    """Play the matrix under an operator of its own, and return its rows."""
+    with (
+        watching(kube, kubeconfig, folder / "operator", len(ROWS), *FLAGS, verify=True) as operator,
+        matrix(kube, [operator.namespace() for _ in ROWS], folder / "pki") as played,
+    ):
+        played.play(say)
+        return played.cases
+
+
+def report(cases: Sequence[Case]) -> None:
+    """Print the figures that matter, and the table."""
+    probed = [case.told["target"] for case in cases if "target" in case.told and not case.row.slow]
+    again = [case.again for case in cases if case.again is not None]
+    figure("fault_rows", len(cases), "rows")
+    figure("fault_rows_without_the_right_reason", sum(len(case.told) < 2 for case in cases), "rows", "0")
+    figure("fault_false_greens", sum(len(case.greens) for case in cases), "conditions", "0")
+    figure("fault_false_reds", sum(len(case.reds) for case in cases), "conditions", "0")
+    figure("fault_found_when_the_target_changes", max(probed), "s", f"below {ONE_INTERVAL:.0f}")
+    figure("fault_found_when_it_begins_later", max(again), "s", f"below {ONE_INTERVAL:.0f}")
+    say("\n" + table(cases))
 
 
 def table(cases: Sequence[Case]) -> str:

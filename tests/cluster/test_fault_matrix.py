@@ -2,35 +2,25 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-
 import pytest
 
 from tests.bench.fault_rows import ROWS
-from tests.bench.faults import ONE_INTERVAL, PATIENCE, Case, matrix, table
+from tests.bench.faults import ONE_INTERVAL, PATIENCE, Case, measure, table
 from tests.support.cluster import ClusterAccess
 from tests.support.kube import Kube
-from tests.support.operator import watching
 
-FLAGS = ("--insecure-allow-loopback", "--allow-host=*", "--max-rollouts=0", "--max-rollouts-per-namespace=0")
 pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(scope="module")
-def cases(cluster: ClusterAccess, kube: Kube, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Case]]:
+def cases(cluster: ClusterAccess, kube: Kube, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Case]:
     """All rows, played to their end at the same time."""
-    folder = tmp_path_factory.mktemp("matrix")
     with pytest.MonkeyPatch.context() as patch:
         for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):  # they would take the exporters' own CA away
-            if name in os.environ:
-                patch.delenv(name)
-        with watching(kube, cluster.kubeconfig, folder / "operator", len(ROWS), *FLAGS, verify=True) as operator:
-            namespaces = [operator.namespace() for _ in ROWS]
-            with matrix(kube, namespaces, folder / "pki") as played:
-                played.play(print)
-                print(table(played.cases))
-                yield {case.name: case for case in played.cases}
+            patch.delenv(name, raising=False)
+        played = measure(kube, cluster.kubeconfig, tmp_path_factory.mktemp("matrix"))
+    print(table(played))
+    return {case.name: case for case in played}
 
 
 @pytest.mark.parametrize("name", ROWS)
