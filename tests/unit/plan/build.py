@@ -14,10 +14,11 @@ from gateway_telemetry.plan.gateways import GatewayPlan, Planner, WorkloadKey
 from gateway_telemetry.plan.injection import merged
 from gateway_telemetry.plan.options import Options
 from gateway_telemetry.plan.reference import reference_objects, restart_body
+from gateway_telemetry.plan.resource import Found, patched, resource_secret
 from gateway_telemetry.plan.restore import still_there, withdrawn
 from gateway_telemetry.plan.secret import secret_object
 from gateway_telemetry.plan.sinks import SinkState
-from gateway_telemetry.plan.store import Store, project_gateway, project_target
+from gateway_telemetry.plan.store import Gateway, Store, project_gateway, project_target
 from gateway_telemetry.plan.targets import Refused, TargetResult, resolve
 from gateway_telemetry.plan.turns import Gate
 from gateway_telemetry.plan.views import Pod, Workload, project_pod, project_record, project_source, project_workload
@@ -299,7 +300,7 @@ class World:
                 self.store.put_workload(project_workload(obj))
             case "Namespace":
                 self.store.namespaces[metadata["name"]] = dict(metadata["labels"])
-            case "ConfigMap" if ROLE not in metadata["labels"]:
+            case "ConfigMap" if ROLE not in metadata.get("labels", {}):
                 pass
             case "Secret" if metadata["labels"][ROLE] == "copy":
                 record = project_record(obj)
@@ -332,8 +333,16 @@ class World:
             lambda workload: self.pods.get(workload.key),
             self.gate,
             lambda workload: self.files,
+            self.resource,
         )
         return planner.plan(self.store.gateways[namespace, name], failures)
+
+    def resource(self, view: Gateway) -> Found:
+        """Return the object that ``install.resource`` names."""
+        assert view.spec is not None
+        assert view.spec.install.resource is not None
+        ref = view.spec.install.resource.ref
+        return Found(self.objects.get((ref.kind, view.namespace, ref.name)))
 
     def run(self, *pods: Object, name: str = "litellm", kind: str = "Deployment") -> None:
         """Let a workload have these pods."""
@@ -349,6 +358,10 @@ class World:
         """
         plan = self.plan(name, namespace)
         view = self.store.gateways[namespace, name]
+        if plan.resource is not None and plan.resource.due:
+            self.put(resource_secret(view, plan.resource))
+            key = plan.resource.kind, plan.resource.namespace, plan.resource.name
+            self.put(patched(self.objects[key], plan.resource.patch))
         for sink in plan.sinks:
             write = sink.write
             if sink.restart:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,6 +41,7 @@ from tests.unit.plan.build import (
     secret,
     target,
 )
+from tests.unit.plan.configuration import COLLECTOR, collector, collector_config, configuring
 
 LANGSMITH = {"type": "litellm", "litellm": {"callback": "langsmith"}}
 PACKAGE = Path(gateway_telemetry.__file__).parent
@@ -167,6 +169,17 @@ def fought_over() -> World:
     return cluster.world
 
 
+OWNER: Object = {"kind": "OpenTelemetryCollector", "name": "main", "controller": True}
+
+
+def configured(text: str | None, *, ownerReferences: list[Object] | None = None, **spec: Any) -> World:  # noqa: N803
+    """Return a world with a Collector's ConfigMap, or without one."""
+    objects = [] if text is None else [collector_config(text)]
+    if ownerReferences is not None:
+        objects[0]["metadata"]["ownerReferences"] = ownerReferences
+    return one_gateway(*objects, view=configuring(**spec), workload=collector())
+
+
 DEADLINE = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "message": "timed out"}
 TWICE = [{"name": "OTEL_EXPORTER_OTLP_PROTOCOL", "value": "http/protobuf"}] * 2
 A_STATEFUL_SET = of_kind("StatefulSet", deployment())
@@ -241,6 +254,11 @@ ROWS: dict[Reason, Callable[[], World]] = {
     Reason.AWAITING_APPROVAL: lambda: one_gateway(view=injecting(rollout={"policy": "Manual"})),
     Reason.NOT_REFERENCED: lambda: one_gateway(view=referring()),
     Reason.RESTART_NEEDED: old_pods,
+    Reason.RESOURCE_NOT_FOUND: lambda: configured(None),
+    Reason.RESOURCE_INVALID: lambda: configured("receivers: {}"),
+    Reason.RESOURCE_CONFLICT: lambda: configured(COLLECTOR.replace("debug: {}", "otlp_http/gateway-telemetry: {}")),
+    Reason.RESOURCE_GENERATED: lambda: configured(COLLECTOR, ownerReferences=[OWNER]),
+    Reason.ATTRIBUTES_UNSUPPORTED: lambda: configured(COLLECTOR, resourceAttributes={"team": "a"}),
     Reason.SECRET_NAME_TAKEN: lambda: refers(referring(), referring(name="second", kind="StatefulSet"), A_STATEFUL_SET),
 }
 

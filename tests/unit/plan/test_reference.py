@@ -374,7 +374,7 @@ class Full:
         assert not repair
         return Refused(Reason.ROLLOUT_QUEUED, f"{workload.name} waits")
 
-    def mend(self, _view: Any, record: Record) -> Refused | None:
+    def mend(self, _view: Any, record: Record, _manager: str = "") -> Refused | None:
         return Refused(Reason.FOUGHT_OVER, f"{record.name} is fought over")
 
 
