@@ -2,52 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import pty
 import re
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.support.connect_proxy import proxy_to
 from tests.support.langsmith import CertificateAuthority, StandIn
 from tests.unit.cli.run import Ran
-from tests.unit.langsmith.servers import Proxy, serving
 from tests.unit.langsmith.setting import KEY, stand_in
 
 PROGRAM = Path(sys.executable).with_name("gateway-telemetry")
 NAME = "langsmith.example.com"
 BEACON = "beacon.langchain.com"
-
-
-@contextmanager
-def proxy_to(port: int, refuse: str = "") -> Iterator[tuple[Proxy, int]]:
-    """Run a CONNECT proxy in a thread of its own."""
-    proxy = Proxy(port, refuse=refuse)
-    ready, stop = threading.Event(), asyncio.Event()
-    found: list[Any] = []
-
-    async def run() -> None:
-        async with serving(proxy) as own:
-            found.extend([asyncio.get_running_loop(), own])
-            ready.set()
-            await stop.wait()
-
-    thread = threading.Thread(target=asyncio.run, args=(run(),))
-    thread.start()
-    assert ready.wait(10)
-    try:
-        yield proxy, found[1]
-    finally:
-        found[0].call_soon_threadsafe(stop.set)
-        thread.join(10)
 
 
 def check(*args: str | Path, **env: str) -> Ran:
