@@ -39,6 +39,7 @@ def python_image(name: str, lock: str, entrypoint: Sequence[str], files: Mapping
     key = digest(Path(__file__).read_bytes(), found.key, packages.digest, name, *entrypoint, *sources)
 
     def make(folder: Path) -> None:
+        (folder / "app").mkdir()
         for place, path in files.items():
             _copy(path, folder / "app" / place)
         layer = image_archive.layer(folder / "app.tar", {"app": folder / "app"})
