@@ -7,7 +7,7 @@ ARG BUILD_IMAGE=${BASE_IMAGE}
 FROM ${BUILD_IMAGE} AS build
 # Set by `make image`: then nothing but the wheels of requirements/wheels is looked at.
 ARG PIP_NO_INDEX
-ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_FIND_LINKS=requirements/wheels
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_FIND_LINKS=requirements/wheels PYTHONDONTWRITEBYTECODE=1
 WORKDIR /src
 RUN python3 -m venv /opt/gateway-telemetry && python3 -m venv /opt/build
 # Dependencies first: they change less often than the code. Only wheels, only those whose hashes are locked.

@@ -1,8 +1,9 @@
-"""The Dockerfile, as far as it can be judged without a registry to take a base image from."""
+"""The Dockerfile's text; tests/node/test_image.py builds it."""
 
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,7 +40,8 @@ def test_nothing_is_kept_that_is_not_copied() -> None:
 
 def test_the_base_image_is_an_argument_of_every_stage() -> None:
     assert re.search(r"^ARG BASE_IMAGE=\S+$", TEXT, re.MULTILINE)
-    assert [line.split()[0] for line in instructions("FROM")] == ["${BASE_IMAGE}", "${BASE_IMAGE}"]
+    assert "\nARG BUILD_IMAGE=${BASE_IMAGE}\n" in TEXT
+    assert [line.split()[0] for line in instructions("FROM")] == ["${BUILD_IMAGE}", "${BASE_IMAGE}"]
 
 
 def test_it_runs_the_program_as_nobody_in_particular() -> None:
@@ -53,6 +55,15 @@ def test_it_runs_the_program_as_nobody_in_particular() -> None:
 def test_dependencies_are_locked() -> None:
     (install,) = [line for line in instructions("RUN") if "requirements/runtime.lock" in line]
     assert "--require-hashes" in install
+    (build,) = [line for line in instructions("RUN") if "requirements/build.lock" in line]
+    assert build.count("--require-hashes") == build.count("install ")
     lock = (ROOT / "requirements" / "runtime.lock").read_text()
     assert lock.count("--hash=sha256:") > 100
     assert not re.search(r"^[^#\s].* @ ", lock, re.MULTILINE)
+
+
+def test_the_build_backend_is_the_projects_and_locked() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert (ROOT / "requirements" / "build.in").read_text().split() == project["build-system"]["requires"]
+    lock = (ROOT / "requirements" / "build.lock").read_text()
+    assert "hatchling==1.27.0 \\\n    --hash=sha256:" in lock
