@@ -37,6 +37,12 @@ def operator(cluster: ClusterAccess, kube: Kube, tmp_path_factory: pytest.TempPa
 def shop(operator: Watching, kube: Kube) -> str:
     """A namespace with a gateway that is connected."""
     namespace = operator.namespace()
+    applied(kube, namespace)
+    return namespace
+
+
+def applied(kube: Kube, namespace: str) -> None:
+    """Connect a gateway."""
     for item in (
         objects.secret(namespace),
         objects.target(namespace),
@@ -45,7 +51,6 @@ def shop(operator: Watching, kube: Kube) -> str:
     ):
         kube.apply(item)
     ready(kube, namespace)
-    return namespace
 
 
 def ready(kube: Kube, namespace: str) -> Object:
@@ -264,6 +269,30 @@ def test_a_fight_is_slowed_down_and_its_cause_named(
     same(NAMES, lambda: names(kube, shop), "they are put back at once", 4)
     found = ready(kube, shop)
     assert found["status"]["lastHandledRequest"] == "now"
+
+
+def test_an_endless_fight_is_given_up_and_goes_on_when_somebody_says_so(
+    cluster: ClusterAccess, kube: Kube, namespace: str, tmp_path: Path
+) -> None:
+    flags = (f"--watch-namespace={namespace}", "--repair-pauses=0,1,1")
+    with OperatorProcess(cluster.kubeconfig, tmp_path, *flags) as process:
+        applied(kube, namespace)
+        with Thief(cluster, namespace) as thief:
+            found = kube.wait_condition("gatewaytelemetry", namespace, "gateway", "Programmed", "False", "FoughtOver")
+            assert message(kube, namespace) == (
+                f"Deployment {namespace}/gateway: the settings were taken away 4 times within the last hour (the last "
+                "other field manager there: 'thief'); they are not put back again before the spec changes, somebody "
+                "sets gatewaytelemetry.dev/requestedAt, or an hour has passed"
+            )
+            assert condition(found, "Stalled")["reason"] == "FoughtOver"
+            assert len(thief.taken) == 4
+            watching_ = Watching(process, [])
+            looked_at_again(watching_, kube, namespace)
+            assert names(kube, namespace) == []
+        note: Object = {"metadata": {"annotations": {"gatewaytelemetry.dev/requestedAt": "now"}}}
+        kube.merge_patch("gatewaytelemetry", namespace, "gateway", note)
+        same(NAMES, lambda: names(kube, namespace), "they are put back", 10)
+        ready(kube, namespace)
 
 
 def test_a_new_spec_starts_afresh(operator: Watching, cluster: ClusterAccess, kube: Kube, shop: str) -> None:

@@ -206,6 +206,37 @@ def _until_ready(kube: Kube, samples: Samples, everything: list[tuple[str, str]]
     assert len(samples.queued) >= 6
 
 
+def test_what_is_taken_back_obeys_the_cap(one_by_one: Watching, kube: Kube, shop: str) -> None:
+    names = ("first", "second", "third")
+    for name in names:
+        deploy(kube, shop, name, annotations={"kwok.test/ready-after": "400ms"})
+        connect(kube, shop, name)
+    for name in names:
+        kube.wait_condition("gatewaytelemetry", shop, name, "Ready")
+    for name in names:
+        kube.delete("gatewaytelemetry", shop, name)
+    most, waited = 0, set()
+
+    def all_gone() -> bool:
+        nonlocal most
+        deployments = [item for item in kube.list("deployment", shop) if HASH not in _pod_annotations(item)]
+        most = max(most, sum(not available(kube, shop, item["metadata"]["name"]) for item in deployments))
+        for item in kube.list("gatewaytelemetry", shop):
+            if "until what was written is taken out" in condition(item, "Programmed")["message"]:
+                waited.add(item["metadata"]["name"])
+        return kube.list("gatewaytelemetry", shop) == []
+
+    kube.wait("all are restored", all_gone)
+    assert most == 1
+    assert len(waited) == 2
+    assert all(HASH not in _pod_annotations(item) for item in kube.list("deployment", shop))
+
+
+def _pod_annotations(item: Object) -> Object:
+    found: Object = item["spec"]["template"]["metadata"].get("annotations") or {}
+    return found
+
+
 @pytest.mark.parametrize(("fate", "waiting"), [("crash-loop", "CrashLoopBackOff"), ("image-pull", "ImagePullBackOff")])
 def test_a_failure_stops_the_target_and_no_other(
     one_by_one: Watching, kube: Kube, shop: str, fate: str, waiting: str

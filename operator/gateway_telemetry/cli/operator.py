@@ -6,12 +6,14 @@ import asyncio
 import os
 import socket
 import sys
+from math import inf
 
 import click
 
-from gateway_telemetry.cli.options import cluster_options, lease_options, planning_options
+from gateway_telemetry.cli.options import cluster_options, lease_options, planning_options, rollout_options
 from gateway_telemetry.cluster.errors import ConfigError
 from gateway_telemetry.control import logs
+from gateway_telemetry.control.fights import REPAIR_PAUSES
 from gateway_telemetry.control.gate import Limits
 from gateway_telemetry.control.operator import WatchesEnded, run
 from gateway_telemetry.control.settings import Address, Settings
@@ -30,6 +32,19 @@ class _AddressType(click.ParamType[Address]):
             self.fail(str(error), param, ctx)
 
 
+class _PausesType(click.ParamType[tuple[float, ...]]):
+    name = "seconds,..."
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, ...]:
+        try:
+            pauses = tuple(float(item) for item in value.split(","))
+        except ValueError:
+            pauses = ()
+        if not pauses or not all(0 <= item < inf for item in pauses):
+            self.fail(f"{value!r} is no list of seconds such as 0,5,30", param, ctx)
+        return pauses
+
+
 @click.command()
 @cluster_options
 @planning_options
@@ -37,19 +52,13 @@ class _AddressType(click.ParamType[Address]):
 @click.option("--metrics-address", "metrics", type=_AddressType(), help="Where to serve /metrics.")
 @lease_options
 @click.option("--workers", default=8, show_default=True, type=click.IntRange(1, 64), help="Objects at a time.")
+@rollout_options
 @click.option(
-    "--max-rollouts",
-    default=10,
+    "--repair-pauses",
+    default=",".join(f"{item:g}" for item in REPAIR_PAUSES),
     show_default=True,
-    type=click.IntRange(min=0),
-    help="Workloads whose pods are replaced at a time, in the whole cluster; 0 is without limit.",
-)
-@click.option(
-    "--max-rollouts-per-namespace",
-    default=3,
-    show_default=True,
-    type=click.IntRange(min=0),
-    help="The same within one namespace.",
+    type=_PausesType(),
+    help="Seconds before each repair of what somebody takes away again; after the last it is given up for an hour.",
 )
 @click.option(
     "--resync", default=600.0, show_default=True, type=click.FloatRange(min=1.0), help="Seconds between full lists."
@@ -90,6 +99,7 @@ def operator(
     workers: int,
     max_rollouts: int,
     max_rollouts_per_namespace: int,
+    repair_pauses: tuple[float, ...],
     resync: float,
     read_only: bool,
     verify: bool,
@@ -111,6 +121,7 @@ def operator(
         context=context,
         workers=workers,
         limits=Limits(max_rollouts, max_rollouts_per_namespace),
+        repair_pauses=repair_pauses,
         resync_seconds=resync,
         lease=None if not lease_namespace else (lease_namespace, lease_name),
         identity=f"{os.environ.get('POD_NAME') or socket.gethostname()}_{os.getpid()}",

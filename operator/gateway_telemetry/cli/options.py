@@ -61,3 +61,21 @@ planning_options = _all(
     ),
 )
 """What planning depends on: parameters allowed, insecure_allow_loopback, cluster_domain, cluster_name."""
+
+rollout_options = _all(
+    click.option(
+        "--max-rollouts",
+        default=10,
+        show_default=True,
+        type=click.IntRange(min=0),
+        help="Workloads whose pods are replaced at a time, in the whole cluster; 0 is without limit.",
+    ),
+    click.option(
+        "--max-rollouts-per-namespace",
+        default=3,
+        show_default=True,
+        type=click.IntRange(min=0),
+        help="The same within one namespace.",
+    ),
+)
+"""How many workloads may have their pods replaced at a time: parameters max_rollouts, max_rollouts_per_namespace."""

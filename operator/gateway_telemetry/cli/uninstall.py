@@ -9,11 +9,14 @@ import sys
 
 import click
 
-from gateway_telemetry.cli.options import cluster_options, lease_options
+from gateway_telemetry.cli.options import cluster_options, lease_options, rollout_options
 from gateway_telemetry.cluster.errors import ApiError, ConfigError
 from gateway_telemetry.control import logs
+from gateway_telemetry.control.gate import Limits
 from gateway_telemetry.control.settings import Settings
 from gateway_telemetry.control.uninstall import uninstall as take_back
+from gateway_telemetry.endpoint import HostPolicy
+from gateway_telemetry.plan.options import Options
 
 
 def _deployment(_: click.Context, option: click.Parameter, value: str | None) -> tuple[str, str] | None:
@@ -34,8 +37,14 @@ def _deployment(_: click.Context, option: click.Parameter, value: str | None) ->
     help="The operator's own Deployment, which is scaled to 0 first; left out: you stopped the operator yourself.",
 )
 @lease_options
+@rollout_options
+@click.option("--insecure-allow-loopback", is_flag=True, help="For development: as for the operator.")
 @click.option(
-    "--timeout", default=300.0, show_default=True, type=click.FloatRange(min=1.0), help="Seconds for all of it."
+    "--timeout",
+    default=300.0,
+    show_default=True,
+    type=click.FloatRange(min=1.0),
+    help="Seconds for all of it; the limits of rollouts hold for the first half.",
 )
 @click.option(
     "--log-level", default="warning", show_default=True, type=click.Choice(["debug", "info", "warning", "error"])
@@ -47,6 +56,9 @@ def uninstall(
     deployment: tuple[str, str] | None,
     lease_namespace: str | None,
     lease_name: str,
+    max_rollouts: int,
+    max_rollouts_per_namespace: int,
+    insecure_allow_loopback: bool,
     timeout: float,
     log_level: str,
 ) -> None:
@@ -59,6 +71,8 @@ def uninstall(
         namespaces=tuple(dict.fromkeys(namespaces)),
         kubeconfig=kubeconfig,
         context=context,
+        limits=Limits(max_rollouts, max_rollouts_per_namespace),
+        options=Options(HostPolicy(insecure_allow_loopback=insecure_allow_loopback)),
         lease=None if not lease_namespace else (lease_namespace, lease_name),
         identity=f"uninstall-{os.environ.get('POD_NAME') or socket.gethostname()}_{os.getpid()}",
     )

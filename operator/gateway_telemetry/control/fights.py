@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 
 from gateway_telemetry.api.reasons import Reason
@@ -38,9 +38,19 @@ class _Fight:
 
 
 class Fights:
-    """Counts repairs."""
+    """Counts repairs.
 
-    def __init__(self, mark_later: Callable[[Ref, float], None], clock: Callable[[], float]) -> None:
+    Args:
+        pauses: seconds that must have passed since the last repair before the next; then it is given up.
+    """
+
+    def __init__(
+        self,
+        mark_later: Callable[[Ref, float], None],
+        clock: Callable[[], float],
+        pauses: Sequence[float] = REPAIR_PAUSES,
+    ) -> None:
+        self._pauses = tuple(pauses)
         self._mark_later = mark_later
         self._clock = clock
         self._fights: dict[ObjectKey, _Fight] = {}
@@ -70,7 +80,7 @@ class Fights:
         # Who only removes something leaves no trace in managedFields: the last one there need not be the culprit.
         who = f" (the last other field manager there: {manager!r})" if manager else ""
         again = Ref("GatewayTelemetry", *view.key)
-        if count >= len(REPAIR_PAUSES):
+        if count >= len(self._pauses):
             self._mark_later(again, fight.repairs[0] + FIGHT_SECONDS - now + 1)
             return Refused(
                 Reason.FOUGHT_OVER,
@@ -78,12 +88,12 @@ class Fights:
                 "back again before the spec changes, somebody sets gatewaytelemetry.dev/requestedAt, or an hour has "
                 "passed",
             )
-        wait = REPAIR_PAUSES[count] - (now - fight.repairs[-1]) if count else 0.0
+        wait = self._pauses[count] - (now - fight.repairs[-1]) if count else 0.0
         if wait > 0:
             self._mark_later(again, wait)
             return Refused(
                 Reason.NOT_WRITTEN,
-                f"{where}: the settings were taken away{who}; they are put back {REPAIR_PAUSES[count]:.0f} s after the "
+                f"{where}: the settings were taken away{who}; they are put back {self._pauses[count]:.0f} s after the "
                 "last time that they were",
             )
         return None

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from gateway_telemetry.api.reasons import Reason
-from gateway_telemetry.control.fights import Fights
+from gateway_telemetry.control.fights import REPAIR_PAUSES, Fights
 from gateway_telemetry.control.queue import Ref
 from gateway_telemetry.plan.rollout import progress
 from gateway_telemetry.plan.sinks import SinkState
@@ -26,6 +26,8 @@ WorkloadKey = tuple[str, str, str]
 
 FEW = 100
 """So much may be remembered without looking whether it is still of use."""
+TURN_SECONDS = 2.0
+"""How often it is asked again for a turn where no event tells that one is free."""
 QUEUED_SECONDS = 60.0
 """After so long a gateway that waits for its turn looks by itself, should nobody have told it."""
 
@@ -80,15 +82,18 @@ class Gate:
         limits: Limits,
         mark_later: Callable[[Ref, float], None],
         clock: Callable[[], float] = time.monotonic,
+        pauses: Sequence[float] = REPAIR_PAUSES,
     ) -> None:
         self._store = store
         self._limits = limits
         self._mark_later = mark_later
-        self._fights = Fights(mark_later, clock)
+        self._fights = Fights(mark_later, clock, pauses)
         self._begun: dict[WorkloadKey, _Begun] = {}
         self._waiting: dict[WorkloadKey, _Waiting] = {}
         self._stopped: dict[WorkloadKey, _Of] = {}
         self._failed: dict[WorkloadKey, _Failed] = {}
+        self._restoring: dict[WorkloadKey, int] = {}
+        """Generations of workloads before something was taken out of them."""
         self._going_on: dict[Key, set[WorkloadKey]] = {}
         """Failures in spite of which a gateway was told to go on."""
         self._kept = FEW
@@ -96,7 +101,8 @@ class Gate:
 
     def __len__(self) -> int:
         """Return how much is remembered."""
-        return sum(len(memory) for memory in self._memories()) + len(self._fights) + len(self._going_on)
+        others = len(self._fights) + len(self._going_on) + len(self._restoring)
+        return sum(len(memory) for memory in self._memories()) + others
 
     def hold(self, view: Gateway, workload: Workload, *, repair: bool) -> Refused | None:
         """Return why the workload's pods may not be replaced now, or None; see ``plan.turns.Gate``."""
@@ -172,7 +178,8 @@ class Gate:
         going = self._may_go(under_way)
         if workload.key in going:
             return None
-        self._mark_later(_ref(view.key), QUEUED_SECONDS)
+        # Nobody looks after a workload that has just been restored, so nobody tells when its pods run.
+        self._mark_later(_ref(view.key), TURN_SECONDS if self._restoring else QUEUED_SECONDS)
         where = f"{workload.kind} {workload.namespace}/{workload.name}"
         here = sum(1 for key in under_way if key[1] == workload.namespace)
         if _full(self._limits.cluster, len(under_way)):
@@ -184,6 +191,31 @@ class Gate:
             scope = f"{kind} {namespace}/{name} is before it"
         return Refused(Reason.ROLLOUT_QUEUED, f"{where} waits for its turn: {scope}")
 
+    def restore(self, workload: Workload) -> Refused | None:
+        """Return why what was written may not be taken out of a workload now, or None if it may; that counts as begun.
+
+        Nobody queues for it: whoever may not asks again (ADR 0020).
+        """
+        under_way = self._under_way()
+        if workload.rollout.desired > 0 and workload.key not in under_way:
+            here = sum(1 for key in under_way if key[1] == workload.namespace)
+            if _full(self._limits.cluster, len(under_way)) or _full(self._limits.namespace, here):
+                return Refused(
+                    Reason.ROLLOUT_QUEUED,
+                    f"{workload.kind} {workload.namespace}/{workload.name} waits until what was written is taken out "
+                    f"of it: {len(under_way)} rollouts are under way in the cluster, {here} of them in its namespace, "
+                    "as many as the operator allows",
+                )
+        if workload.rollout.desired > 0:
+            self._restoring[workload.key] = workload.generation
+        return None
+
+    def restored(self, key: WorkloadKey) -> None:
+        """Take note that a restore was tried; one that changed nothing replaces no pods."""
+        live = self._store.workloads.get(key)
+        if live is None or live.generation == self._restoring.get(key):
+            self._restoring.pop(key, None)
+
     def _under_way(self) -> set[WorkloadKey]:
         """Return the workloads whose pods are being replaced, also those whose controller has not yet seen it.
 
@@ -191,12 +223,18 @@ class Gate:
         """
         _drop(self._failed, self._is_over)
         _drop(self._begun, self._has_ended)
+        for key in [key for key, before in self._restoring.items() if self._is_restored(key, before)]:
+            del self._restoring[key]
         rolling = {
             key
             for key in self._store.rolling
             if key not in self._failed and self._store.workloads[key].rollout.desired > 0
         }
-        return rolling | {key for key, begun in self._begun.items() if begun.pods}
+        return rolling | self._restoring.keys() | {key for key, begun in self._begun.items() if begun.pods}
+
+    def _is_restored(self, key: WorkloadKey, before: int) -> bool:
+        live = self._store.workloads.get(key)
+        return live is None or (live.generation != before and progress(live)[0] is not Reason.ROLLOUT_IN_PROGRESS)
 
     def _may_go(self, under_way: set[WorkloadKey]) -> list[WorkloadKey]:
         """Return the workloads that wait and may go now, those of the oldest gateway first."""

@@ -78,7 +78,7 @@ class Operator:
             self._client = client
             client.read_only = settings.read_only
             gate = asyncio.Event()
-            turns = Gate(self._store, settings.limits, self._queue.add_later)
+            turns = Gate(self._store, settings.limits, self._queue.add_later, pauses=settings.repair_pauses)
             verifier = Verifier(self._store, settings.options, self._queue.add) if settings.verify else None
             vantage = Vantage(client, None if settings.read_only else settings.probe) if settings.verify else None
             reconciler = Reconciler(

@@ -22,7 +22,7 @@ from gateway_telemetry.control import resources
 from gateway_telemetry.control.control_planes import ControlPlanes
 from gateway_telemetry.control.denied import Denied
 from gateway_telemetry.control.feed import GATEWAY, TARGET, Feed
-from gateway_telemetry.control.gate import Gate
+from gateway_telemetry.control.gate import TURN_SECONDS, Gate
 from gateway_telemetry.control.lookups import Services, Targets, env_from, files, pods_of
 from gateway_telemetry.control.proof import Verifier
 from gateway_telemetry.control.queue import Queue, Ref, Retry
@@ -53,8 +53,6 @@ ROLLING_SECONDS = 5.0
 """How often the pods of a rollout are looked at: a crash loop is not told by the workload's own status."""
 NO_PODS_SECONDS = 2.0
 """How long a status waits for the controller of a workload without pods."""
-TURN_SECONDS = 2.0
-"""How often it is asked whether one more workload may be restored."""
 PATIENT_SECONDS = 300.0
 """How long a deletion waits for turns; after that it restores without limit."""
 RESTORE_SECONDS = 600.0

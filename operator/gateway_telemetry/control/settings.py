@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from gateway_telemetry.cluster.lease import LeaseTimes
+from gateway_telemetry.control.fights import REPAIR_PAUSES
 from gateway_telemetry.control.gate import Limits
 from gateway_telemetry.plan.options import Options
 from gateway_telemetry.plan.vantage import Program
@@ -43,6 +44,7 @@ class Settings:
         options: what planning depends on.
         workers: keys that are reconciled at a time.
         limits: workloads whose pods may be replaced at a time.
+        repair_pauses: seconds between repairs of what somebody takes away; after the last of them it is given up.
         resync_seconds: pause between full lists, which heal what a watch missed.
         lease: namespace and name of the leader's Lease, or None to run without election.
         identity: holder name in the Lease.
@@ -57,6 +59,7 @@ class Settings:
     context: str | None = None
     workers: int = 8
     limits: Limits = field(default_factory=Limits)
+    repair_pauses: tuple[float, ...] = REPAIR_PAUSES
     resync_seconds: float = 600.0
     lease: tuple[str, str] | None = None
     lease_times: LeaseTimes = field(default_factory=LeaseTimes)

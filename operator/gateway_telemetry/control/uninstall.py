@@ -16,7 +16,9 @@ from gateway_telemetry.cluster.config import load
 from gateway_telemetry.cluster.errors import ApiError
 from gateway_telemetry.cluster.lease import Elector
 from gateway_telemetry.cluster.paths import DEPLOYMENTS, GATEWAY_TELEMETRIES, LANGSMITH_TARGETS, SECRETS
+from gateway_telemetry.control.control_planes import ControlPlanes
 from gateway_telemetry.control.feed import WATCHED, Feed, Watched
+from gateway_telemetry.control.gate import Gate, Limits
 from gateway_telemetry.control.lookups import list_kind
 from gateway_telemetry.control.reconcile import now_text
 from gateway_telemetry.control.settings import Settings
@@ -75,9 +77,18 @@ async def _scale_down(client: Client, deployment: tuple[str, str], say: Say) -> 
 
 
 async def _take_back(client: Client, settings: Settings, deadline: float, say: Say) -> list[str]:
+    """Take back what was written, under the limits of rollouts for the first half of the time."""
     done: set[Key] = set()
+    store = Store()
+    feed = Feed(store, lambda _: None)
+    gate = Gate(store, settings.limits, lambda *_: None)
+    patient = time.monotonic() + (deadline - time.monotonic()) / 2
     while True:
-        left = await _round(client, settings, say, done)
+        if time.monotonic() > patient:
+            gate = Gate(store, Limits(), lambda *_: None)
+        await _list(client, settings, feed, WATCHED)
+        left, kept = await _tenants(ControlPlanes.alone(client, store, feed, settings.options), store, say, done)
+        left += await _round(Writer(client, store, feed), store, gate, say, done, kept)
         if settings.lease is None and left and (again := [item for item in done if await _is_there(client, item)]):
             return [_AGAIN.format(*item) for item in sorted(again)]
         if not left:
@@ -94,9 +105,11 @@ async def _written_again(client: Client, settings: Settings) -> list[str]:
         store = Store()
         secrets = (item for item in WATCHED if item.resource == SECRETS)
         await _list(client, settings, Feed(store, lambda _: None), secrets)
-        records = [item for item in store.records.values() if not item.orphan]
+        written = {key: item.orphan for key, item in store.records.items()}
+        written |= {key: item.orphan for key, item in store.tenant_records.items()}
+        records = sorted(key for key, orphan in written.items() if not orphan)
         if records or time.monotonic() > deadline:
-            return [_AGAIN.format(item.namespace, item.name) for item in records]
+            return [_AGAIN.format(*key) for key in records]
         await asyncio.sleep(SETTLE_SECONDS / 5)
 
 
@@ -109,27 +122,44 @@ async def _list(client: Client, settings: Settings, feed: Feed, watched: Iterabl
         await list_kind(client, feed, item, settings.namespaces)
 
 
-async def _round(client: Client, settings: Settings, say: Say, done: set[Key]) -> list[str]:
+async def _tenants(control_planes: ControlPlanes, store: Store, say: Say, done: set[Key]) -> tuple[list[str], set[Key]]:
+    """Try every control plane once; return what is left, and of which gateways."""
+    left = []
+    kept: set[Key] = set()
+    for record in [item for item in store.tenant_records.values() if not item.orphan]:
+        where = f"tenant {record.tenant[1]} at {record.tenant[0]}"
+        try:
+            await control_planes.restore(record)
+            say(f"{where} is as it was")
+            done.add((record.namespace, record.name))
+        except Refused as refused:
+            left.append(f"{where}: {refused.message}")
+            kept.add(record.owner)
+    return left, kept
+
+
+async def _round(writer: Writer, store: Store, gate: Gate, say: Say, done: set[Key], kept: set[Key]) -> list[str]:
     """Try everything once; return what is left.
 
     Args:
         done: records that were taken back, in this round or before; added to.
+        kept: gateways of which something is left; added to.
     """
-    store = Store()
-    feed = Feed(store, lambda _: None)
-    await _list(client, settings, feed, WATCHED)
-    writer = Writer(client, store, feed)
     left = []
-    kept: set[Key] = set()
     for record in [item for item in store.records.values() if not item.orphan]:
         kind, name = ("Secret", record.name) if record.reference else record.workload
+        workload = store.workloads.get((kind, record.namespace, name))
         try:
+            if workload is not None and (refusal := gate.restore(workload)) is not None:
+                raise refusal
             await writer.restore(record)
             say(f"{kind} {record.namespace}/{name} is as it was")
             done.add((record.namespace, record.name))
         except Refused as refused:
             left.append(f"{kind} {record.namespace}/{name}: {refused.message}")
             kept.add(record.owner)
+        finally:
+            gate.restored((kind, record.namespace, name))
     left += await _release(writer, store)
     left += await _let_go(writer, store, kept)
     return left

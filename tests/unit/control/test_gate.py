@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from gateway_telemetry.api.reasons import Reason
 from gateway_telemetry.control.gate import Limits
+from gateway_telemetry.plan.targets import Refused
 from tests.unit.control.rollouts import Cluster
 from tests.unit.plan import build
 from tests.unit.plan.build import NS
@@ -164,6 +165,64 @@ def test_what_is_restored_lets_the_next_one_go() -> None:
     cluster.gate.gone([("Deployment", NS, "a")])
     cluster.drain()
     assert cluster.writes == ["a", "b"]
+
+
+def take_out(cluster: Cluster, name: str) -> Refused | None:
+    """Take the settings out of a Deployment if the gate lets one; its pods are then replaced."""
+    key = "Deployment", NS, name
+    refusal = cluster.gate.restore(cluster.world.store.workloads[key])
+    if refusal is None:
+        cluster.change(build.deployment(name, labels={"app": name}, generation=3))
+        cluster.gate.gone([key])
+        cluster.gate.restored(key)
+    return refusal
+
+
+def test_restores_count_like_rollouts_and_wait_like_them() -> None:
+    cluster = three(Limits(namespace=1))
+    for name in "ab":
+        cluster.reconcile(name)
+        cluster.finish(name)
+        cluster.reconcile(name)
+    assert take_out(cluster, "a") is None
+    refusal = take_out(cluster, "b")
+    assert refusal is not None
+    assert (refusal.reason, refusal.message) == (
+        Reason.ROLLOUT_QUEUED,
+        "Deployment shop/b waits until what was written is taken out of it: 1 rollouts are under way in the cluster, 1 "
+        "of them in its namespace, as many as the operator allows",
+    )
+    assert cluster.reason("c") is Reason.ROLLOUT_QUEUED
+    assert cluster.later["c"] == 2.0
+    cluster.finish("a")
+    assert take_out(cluster, "b") is None
+    cluster.finish("b")
+    assert cluster.reason("c") is Reason.ROLLOUT_IN_PROGRESS
+
+
+def test_a_rollout_holds_a_restore() -> None:
+    cluster = three(Limits(cluster=1))
+    for name in "ab":
+        cluster.reconcile(name)
+        cluster.finish(name)
+        cluster.reconcile(name)
+    cluster.reconcile("c")
+    assert take_out(cluster, "a") is not None
+    cluster.finish("c")
+    cluster.reconcile("c")
+    assert take_out(cluster, "a") is None
+
+
+def test_a_restore_that_changed_nothing_or_replaces_no_pods_holds_nobody() -> None:
+    cluster = Cluster(Limits(cluster=1))
+    cluster.add("idle", 2, replicas=0)
+    cluster.add("a", 3)
+    assert take_out(cluster, "idle") is None
+    key = "Deployment", NS, "a"
+    assert cluster.gate.restore(cluster.world.store.workloads[key]) is None
+    cluster.gate.restored(key)
+    assert len(cluster.gate) == 0
+    assert cluster.reason("a") is Reason.ROLLOUT_IN_PROGRESS
 
 
 def test_one_that_waits_looks_again_by_itself() -> None:
