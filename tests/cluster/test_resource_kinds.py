@@ -23,7 +23,8 @@ from tests.support.kube import Kube, condition
 from tests.support.objects import Object
 from tests.support.operator import OperatorProcess, Watching, watching
 
-CRDS = Path(__file__).parents[1] / "fixtures" / "crds"
+ROOT = Path(__file__).parents[2]
+CRDS = ROOT / "tests" / "fixtures" / "crds"
 TRACES = "https://eu.api.smith.langchain.com/otel/v1/traces"
 PIPELINE = {"receivers": ["otlp"], "exporters": ["debug"]}
 
@@ -265,6 +266,15 @@ def test_what_is_there_is_named_and_stays(operator: Watching, kube: Kube, shop: 
         "remove it from the manifest or chart that sets it; nothing was written"
     )
     assert live(kube, shop, "GatewayConfig")["spec"] == spec
+
+
+@pytest.mark.parametrize("example", sorted(path.name for path in (ROOT / "examples" / "other-kinds").glob("*.yaml")))
+def test_the_examples_of_these_kinds(operator: Watching, kube: Kube, example: str) -> None:
+    namespace = operator.namespace()
+    for item in yaml.safe_load_all((ROOT / "examples" / "other-kinds" / example).read_text()):
+        if item and item["kind"] != "Namespace":
+            kube.apply({**item, "metadata": {**item["metadata"], "namespace": namespace}})
+    kube.wait_condition("gatewaytelemetry", namespace, "main", "Ready", timeout=60)
 
 
 def test_suspended_nothing_is_written(operator: Watching, kube: Kube, shop: str) -> None:

@@ -27,6 +27,8 @@ IN_OBJECTS = {
     "GatewayTelemetry spec.install.inject.workloads.selector.matchExpressions[].key": "the name of a label",
     "GatewayTelemetry spec.install.reference.secretName": "the name of a Secret",
     "GatewayTelemetry spec.install.reference.workloads.selector.matchExpressions[].key": "the name of a label",
+    "GatewayTelemetry spec.install.resource.ref.key": "a key of a ConfigMap's data",
+    "GatewayTelemetry spec.install.resource.workloads.selector.matchExpressions[].key": "the name of a label",
     "LangSmithTarget spec.allowedNamespaces.selector.matchExpressions[].key": "the name of a label",
     "LangSmithTarget spec.apiKey": "nothing: there only for the API server to refuse it with advice",
     "LangSmithTarget spec.caBundleRef.key": "a key of a Secret's data, not its value",
@@ -43,6 +45,9 @@ SHOWN = {
     "adapters.base.Context.headers": "its repr leaves the key out",
     "adapters.base.EnvVar.secret_key": "a key of a Secret's data, not its value",
     "adapters.base.Page.headers": "a sentence of the docs",
+    "adapters.edits.Edit.key": "the field that names an item of a list",
+    "plan.resource.ResourceWrite.secret": "the name of a Secret",
+    "plan.views.Added.key": "a key of a ConfigMap's data",
     "plan.writes.Write.secret": "the name of a Secret",
     "plan.writes.Write.secret_stale": "a flag",
 }
