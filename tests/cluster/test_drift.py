@@ -6,6 +6,7 @@ import base64
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from tests.support import objects
 from tests.support.cluster import ClusterAccess
 from tests.support.kube import JSON_PATCH, Kube, condition, same
 from tests.support.objects import Object
-from tests.support.operator import Watching, watching
+from tests.support.operator import OperatorProcess, Watching, watching
 
 HASH = "gatewaytelemetry.dev/config-hash"
 COPY = "gateway-telemetry-deployment-gateway"
