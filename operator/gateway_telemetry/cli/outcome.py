@@ -13,6 +13,7 @@ from typing import Any
 
 from gateway_telemetry.adapters import COPY_KEYS, adapter_of
 from gateway_telemetry.api import meta
+from gateway_telemetry.api.gateway import GatewayTelemetrySpec
 from gateway_telemetry.api.reasons import Reason
 from gateway_telemetry.cli import shapes
 from gateway_telemetry.cli.documents import Id, Loaded, label
@@ -21,18 +22,20 @@ from gateway_telemetry.plan.gateways import REFERENCE, GatewayPlan, Planner, Wor
 from gateway_telemetry.plan.inject import seen_of
 from gateway_telemetry.plan.injection import merged
 from gateway_telemetry.plan.options import Options
-from gateway_telemetry.plan.reference import CA_SUFFIX, ReferenceWrite, reference_objects
+from gateway_telemetry.plan.reference import CA_SUFFIX, ReferenceWrite, reference_objects, takers
 from gateway_telemetry.plan.resource import Found, ResourceWrite, patched, resource_secret, unpacked, withdrawal
 from gateway_telemetry.plan.restore import restored, still_there, withdrawn
 from gateway_telemetry.plan.secret import secret_object
 from gateway_telemetry.plan.status import gateway_status, target_status
 from gateway_telemetry.plan.store import Gateway, Store, Target, project_gateway, project_target
 from gateway_telemetry.plan.targets import Refused, TargetResult, resolve
+from gateway_telemetry.plan.tenants import not_looked_at, plan_tenant, tenant_object
 from gateway_telemetry.plan.views import (
     MANAGED_BY,
     MANAGED_BY_LABEL,
     ORIGINAL_KEY,
     RECORD_KEY,
+    Container,
     Key,
     Record,
     Workload,
@@ -104,13 +107,19 @@ class _World:
         for gateway in list(self._store.gateways.values()):
             if gateway.deleting:
                 continue
-            plan = self._planner.plan(gateway, self._failures)
+            plan = self._planned(gateway)
             id_ = _id(shapes.GATEWAY, gateway.key)
             problems += self._report(id_, gateway_status(gateway, plan, now))
             if not _suspended(gateway):
                 problems += self._blocked(id_, plan)
             notes += self._notes(id_, plan)
         return Outcome(tuple(self._objects.values()), tuple(problems), tuple(notes))
+
+    def _planned(self, view: Gateway) -> GatewayPlan:
+        if view.spec is None or view.spec.install.control_plane is None:
+            return self._planner.plan(view, self._failures)
+        planned = plan_tenant(view, self._store, self._options, self._resolve)
+        return planned.settled(view, self._options, not_looked_at(planned))
 
     def _report(self, id_: Id, status: dict[str, Any]) -> list[str]:
         """Store a status; return what its conditions complain about."""
@@ -134,10 +143,8 @@ class _World:
         spec = self._store.gateways[id_[2], id_[3]].spec
         for sink in plan.sinks:
             container = None if sink.container is None else sink.workload.container(sink.container)
-            if container is not None and spec is not None:
-                seen = seen_of(sink.workload, container, self._files)
-                place = _id(shapes.WORKLOADS[sink.workload.kind], sink.workload.key[1:])
-                found += [self._line(place, text) for text in adapter_of(spec.gateway).advice(seen)]
+            if spec is not None and spec.install.control_plane is None:
+                found += self._advice(spec, sink.workload, container)
             for entry in () if container is None else container.env_from:
                 for kind, field in ((shapes.CONFIG_MAP, "configMapRef"), (shapes.SECRET, "secretRef")):
                     name = (entry.get(field) or {}).get("name")
@@ -148,6 +155,12 @@ class _World:
                         )
                         found.append(self._line(_id(shapes.WORKLOADS[sink.workload.kind], sink.workload.key[1:]), text))
         return found
+
+    def _advice(self, spec: GatewayTelemetrySpec, workload: Workload, container: Container | None) -> list[str]:
+        adapter = adapter_of(spec.gateway)
+        asked = [seen_of(workload, item, self._files) for item in _advised(spec, workload, container)]
+        place = _id(shapes.WORKLOADS[workload.kind], workload.key[1:]) if asked else None
+        return [self._line(place, text) for seen in asked for text in adapter.advice(seen) if place is not None]
 
     def _line(self, id_: Id, text: str) -> str:
         return f"{self._places[id_]}: {label(id_)}: {' '.join(text.split())}"
@@ -161,6 +174,8 @@ class _World:
             return self._finalizer(view, wanted=False) or bool(records)
         if _suspended(view):
             return False
+        if view.spec is not None and view.spec.install.control_plane is not None:
+            return self._write_tenant(view)
         plan = self._planner.plan(view)
         due = [item.write for item in plan.sinks if item.write is not None and item.write.due]
         changed = bool(plan.restore)
@@ -184,6 +199,21 @@ class _World:
         restores = view.spec is not None and view.spec.deletion_policy == "Restore"
         left = bool(self._store.records_of_owner(view.key))
         return self._finalizer(view, wanted=restores and left) or changed
+
+    def _write_tenant(self, view: Gateway) -> bool:
+        """Show the object that a control plane would be sent, as an object of its own."""
+        planned = plan_tenant(view, self._store, self._options, self._resolve)
+        records = self._store.records_of_owner(view.key)
+        for record in records:
+            self._restore(record)
+        changed = bool(records)
+        id_ = _id(shapes.TENANT, (view.namespace, view.name))
+        if planned.write is not None and id_ not in self._objects:
+            self._places[id_] = self._places[_id(shapes.GATEWAY, view.key)]
+            self._objects[id_] = tenant_object(planned.write)
+            changed = True
+        restores = view.spec is not None and view.spec.deletion_policy == "Restore"
+        return self._finalizer(view, wanted=restores and planned.write is not None) or changed
 
     def _write(self, view: Gateway, write: Write) -> None:
         if write.secret_stale:
@@ -332,6 +362,13 @@ class _World:
 
     def _env_names(self, workload: Workload) -> Mapping[tuple[str, str], frozenset[str] | None]:
         return self._names.get(workload.namespace, {})
+
+
+def _advised(spec: GatewayTelemetrySpec, workload: Workload, container: Container | None) -> tuple[Container, ...]:
+    """Return the containers whose own variables an adapter may have something to say about."""
+    if spec.install.reference is not None:
+        return takers(workload, spec.install.reference.secret_name)
+    return () if container is None else (container,)
 
 
 def _names_by_namespace(loaded: Iterable[Loaded]) -> dict[str, dict[tuple[str, str], frozenset[str] | None]]:

@@ -14,6 +14,7 @@ import yaml
 
 from gateway_telemetry.cli import shapes
 from gateway_telemetry.cli.scalars import scalar
+from gateway_telemetry.plan.control_plane import concealed
 
 _LINE_ENDS = re.compile("[\r\x85\u2028\u2029\ufeff]")
 """What YAML 1.1 folds like a line break, or drops, unless it is escaped."""
@@ -42,6 +43,8 @@ def masked(obj: Mapping[str, Any]) -> dict[str, Any]:
         for field in ("data", "stringData"):
             if obj.get(field):
                 result[field] = {key: _hash(_bytes(field, text)) for key, text in obj[field].items()}
+    elif kind == shapes.TENANT:
+        return {**result, "manifest": concealed(obj.get("manifest"))}
     elif kind == shapes.TARGET and isinstance(obj.get("spec"), Mapping) and "apiKey" in obj["spec"]:
         result["spec"] = {**obj["spec"], "apiKey": _hash(json.dumps(obj["spec"]["apiKey"]).encode())}
     else:

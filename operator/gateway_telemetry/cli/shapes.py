@@ -19,6 +19,8 @@ from gateway_telemetry.api.gateway import GatewayTelemetrySpec, GatewayTelemetry
 from gateway_telemetry.api.meta import NamespaceName, ObjectName
 from gateway_telemetry.api.rules import Model
 from gateway_telemetry.api.target import LangSmithTargetSpec, LangSmithTargetStatus
+from gateway_telemetry.plan.tenants import KIND as TENANT_KIND
+from gateway_telemetry.plan.tenants import TENANT_API
 
 Strings = dict[str, str]
 
@@ -200,6 +202,8 @@ WORKLOADS = {kind: ("apps/v1", kind) for kind in ("Deployment", "StatefulSet", "
 """By kind."""
 TARGET = (meta.API_VERSION, "LangSmithTarget")
 GATEWAY = (meta.API_VERSION, "GatewayTelemetry")
+TENANT = (TENANT_API, TENANT_KIND)
+"""What a control plane is sent; shown, never applied."""
 
 _SHAPES: Mapping[tuple[str, str], type[BaseModel]] = {
     NAMESPACE: _Object,

@@ -207,9 +207,8 @@ def _adapted(spec: GatewayTelemetrySpec, workload: Workload, write: ReferenceWri
         EndpointProblem: these settings are not for this workload.
     """
     adapter = adapter_of(spec.gateway)
-    takers = [item for item in workload.containers if _takes_from(item, write.name)]
     notes: dict[str, None] = {}
-    for container in takers or workload.containers[:1]:
+    for container in takers(workload, write.name):
         seen = seen_of(workload, container, lookups.files)
         adapter.check(seen)
         notes.update(dict.fromkeys(adapter.advice(seen)))
@@ -300,6 +299,11 @@ def _check_reference(workload: Workload, write: ReferenceWrite, env_from: checks
                     f"{where}, container {container.name} sets {item['name']} itself, which goes before Secret "
                     f"{write.name}: remove it from the manifest or chart that sets it",
                 )
+
+
+def takers(workload: Workload, secret: str) -> tuple[Container, ...]:
+    """Return the containers that take variables from the Secret; the first one if it is only mounted."""
+    return tuple(item for item in workload.containers if _takes_from(item, secret)) or workload.containers[:1]
 
 
 def refers_to(workload: Workload, secret: str) -> bool:

@@ -302,3 +302,23 @@ def test_the_cluster_name_is_part_of_the_identity() -> None:
         for args in ((), ("--cluster-name", "prod"))
     }
     assert len(stamps) == 2
+
+
+def test_what_an_adapter_warns_of_is_a_note() -> None:
+    config = {"config.yaml": "litellm_settings: {callbacks: [prometheus]}"}
+    metadata = objects.metadata("config", NS)
+    mounted = objects.deployment(NS)
+    mounted["spec"]["template"]["spec"]["volumes"] = [{"name": "config", "configMap": {"name": "config"}}]
+    found = [
+        objects.secret(NS),
+        objects.target(NS),
+        objects.gateway(NS, type_="litellm"),
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": config},
+        mounted,
+    ]
+    ran = render_objects(found)
+    assert ran.code == 0
+    assert ran.err == (
+        "note: <stdin>:51: Deployment shop/gateway: config.yaml does not enable the callback that exports, so LiteLLM "
+        "sends nothing: add litellm_settings: {callbacks: [otel]}\n"
+    )

@@ -35,7 +35,7 @@ EXPECTED: dict[str, set[str]] = {
     "otel-sdk.yaml": {SAAS},
     "cross-namespace.yaml": {SAAS},
     "reference.yaml": {SAAS},
-    "truefoundry.yaml": {SAAS},
+    "truefoundry-pods.yaml": {SAAS},
 }
 TOLD = {
     "apisix.yaml": [
