@@ -130,7 +130,7 @@ class Cluster:
         processes = {name: (int(pid), int(born)) for name, (pid, born) in data["processes"].items()}
         return cls(data["name"], folder, data["server"], processes, data["commands"])
 
-    def run(self, component: str, command: Sequence[str]) -> None:
+    def run(self, component: str, command: Sequence[str], *, umask: int = 0o077) -> None:
         """Start one component; its output goes to a log file in the state folder."""
         self.commands[component] = list(command)
         with (self.folder / f"{component}.log").open("ab") as log:
@@ -141,7 +141,7 @@ class Cluster:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                umask=0o077,
+                umask=umask,
                 preexec_fn=die_with_this_thread if self.die_with_parent else None,
             )
         self._children[component] = child

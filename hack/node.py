@@ -234,9 +234,8 @@ class Node:
             (folder / name).write_text(text)
         enter = _enter(pid)
         path = f"PATH={Path(binaries['containerd-shim-runc-v2']).parent}:{os.environ['PATH']}"
-        control.run(
-            "containerd", [*enter, "env", path, binaries["containerd"], f"--config={folder / 'containerd.toml'}"]
-        )
+        command = [*enter, "env", path, binaries["containerd"], f"--config={folder / 'containerd.toml'}"]
+        control.run("containerd", command, umask=0o022)  # the roots of containers are made with it
         deadline = time.monotonic() + READY_SECONDS
         socket = folder / "run" / "containerd.sock"
         cluster.wait_for("containerd's socket", lambda: self._lives("containerd") and socket.exists(), deadline)
@@ -250,7 +249,7 @@ class Node:
             f"--node-ip={self.node_address}",
             "--v=1",
         ]
-        control.run("kubelet", [*enter, *kubelet])
+        control.run("kubelet", [*enter, *kubelet], umask=0o022)
         control.run("coredns", [*enter, binaries["coredns"], f"-conf={folder / 'Corefile'}"])
         binding = {
             "apiVersion": "rbac.authorization.k8s.io/v1",

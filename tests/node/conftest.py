@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hack import image
 from hack import node as nodes
 
 from tests.support.cluster import CONTEXT_VARIABLE, ClusterAccess, Kubectl, kubectl_for, named_cluster
@@ -24,6 +25,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.node)
+            item.add_marker(pytest.mark.timeout(600))  # the first of them makes images
             if why is not None:
                 item.add_marker(pytest.mark.skip(reason=why))
 
@@ -62,3 +64,9 @@ def kube(node_access: ClusterAccess) -> Iterator[Kube]:
 def kubectl(node_access: ClusterAccess) -> Kubectl:
     """Kubectl as an admin."""
     return kubectl_for(node_access)
+
+
+@pytest.fixture(scope="session")
+def images(real_node: nodes.Node) -> None:
+    """The images that most tests run, on the node: the operator's, and those of a gateway and of LangSmith in small."""
+    real_node.load(image.pause(), image.operator(), image.gateway(), image.langsmith())
