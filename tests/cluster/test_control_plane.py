@@ -398,5 +398,4 @@ def test_traces_arrive_by_what_stands_in_the_control_plane(
         with sdk(langsmith.api_url, key=KEY, ca=authority.bundle) as client:
             (run,) = runs_of(client, "Checkout prod")
         assert run.name == "ChatCompletion"
-        assert run.metadata["tfy.input"] == "What is 6 times 7?"
         shop.delete()

@@ -490,6 +490,15 @@ class GatewayTelemetrySpec(Model):
             lambda self: self.install.control_plane is None or self.gateway.type == "truefoundry",
         ),
         Rule(
+            "!has(self.install.controlPlane) || !has(self.verification) || !has(self.verification.fromNamespace) || "
+            "!self.verification.fromNamespace",
+            "with install.controlPlane traces leave from where the control plane runs, so a look from this namespace "
+            "says nothing: remove verification.fromNamespace",
+            lambda self: (
+                self.install.control_plane is None or self.verification is None or not self.verification.from_namespace
+            ),
+        ),
+        Rule(
             "!has(self.gateway.truefoundry) || has(self.install.controlPlane)",
             "gateway.truefoundry holds options of install.controlPlane: use that, or remove the block",
             lambda self: self.gateway.truefoundry is None or self.install.control_plane is not None,

@@ -35,7 +35,7 @@ from gateway_telemetry.plan.options import Options
 from gateway_telemetry.plan.references import TargetLookup
 from gateway_telemetry.plan.sinks import SinkState, sink
 from gateway_telemetry.plan.store import Gateway, Store
-from gateway_telemetry.plan.targets import Refused
+from gateway_telemetry.plan.targets import Refused, TargetResult
 from gateway_telemetry.plan.tenant_record import (
     Manifest,
     Remembered,
@@ -112,6 +112,13 @@ class ControlPlanes:
         self._looks: dict[Key, _Look] = {}
         self._quiet: dict[str, float] = {}
         """Until when (monotonic) a control plane asked to be left alone."""
+
+    @classmethod
+    def alone(cls, client: Client, store: Store, feed: Feed, options: Options) -> ControlPlanes:
+        """Return one that only takes back, for an administrator: every host will do that is not forbidden to all."""
+        anywhere = replace(options, hosts=replace(options.hosts, allowed=("*",)))
+        nothing = TargetResult((), None, None)
+        return cls(client, store, feed, Writer(client, store, feed), anywhere, lambda _: nothing, lambda *_: None)
 
     async def settle(self, view: Gateway) -> Settled:
         """Do what one gateway asks for, and return its conditions."""

@@ -24,6 +24,7 @@ from gateway_telemetry.adapters.truefoundry_control_plane import (
     stamp_of,
 )
 from gateway_telemetry.api.reasons import Reason
+from gateway_telemetry.endpoint.headers import API_KEY
 from gateway_telemetry.plan.targets import Refused
 from gateway_telemetry.plan.tenant_record import Manifest
 
@@ -192,14 +193,16 @@ def digest(exporter: Manifest) -> str:
     return hashlib.sha256(json.dumps(exporter, sort_keys=True).encode()).hexdigest()[:32]
 
 
-def concealed(manifest: Manifest) -> dict[str, Any]:
-    """Return the object with the key replaced, for people to read."""
-    exporter = dict(manifest[TRACES])
-    exporter[HEADERS] = {
-        name: value if name != "x-api-key" else f"sha256:{hashlib.sha256(value.encode()).hexdigest()[:8]}"
-        for name, value in exporter[HEADERS].items()
-    }
-    return {**manifest, TRACES: exporter}
+def concealed(value: Any) -> Any:
+    """Return an object, or a part of it, with the LangSmith key replaced by a short hash, for people to read."""
+    if isinstance(value, Mapping):
+        return {
+            name: f"sha256:{hashlib.sha256(item.encode()).hexdigest()[:8]}"
+            if name == API_KEY and isinstance(item, str)
+            else concealed(item)
+            for name, item in value.items()
+        }
+    return [concealed(item) for item in value] if isinstance(value, list) else value
 
 
 def _texts(found: Any) -> list[Any]:

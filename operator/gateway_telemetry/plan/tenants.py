@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from gateway_telemetry.adapters.truefoundry_control_plane import advice, traces_exporter
+from gateway_telemetry.adapters.truefoundry_control_plane import OBJECT_TYPE, TRACES, advice, traces_exporter
 from gateway_telemetry.api.conditions import Finding, bad, good, summarise, unknown
 from gateway_telemetry.api.gateway import ControlPlane, GatewayTelemetrySpec
 from gateway_telemetry.api.reasons import Reason
@@ -28,6 +28,8 @@ from gateway_telemetry.plan.views import Rollout, Workload
 
 KIND = "ControlPlane"
 """Kind of the entry in ``status.sinks``."""
+TENANT_API = "truefoundry.com"
+"""API of the object that ``render`` shows: no cluster has it."""
 FIELD = "spec.install.controlPlane"
 
 
@@ -303,3 +305,24 @@ def _place(view: Gateway, name: str) -> Workload:
         deleting=False,
         owned=False,
     )
+
+
+def not_looked_at(planned: TenantPlan) -> SinkState | None:
+    """Return the state of the sink where nobody looks at the control plane."""
+    if planned.write is None:
+        return planned.sink
+    tenant = planned.write.tenant
+    message = f"tenant {tenant[1]} at {tenant[0]} is not written: no control plane was looked at"
+    return sink(planned.place, "Pending", Reason.NOT_WRITTEN, message)
+
+
+def tenant_object(write: TenantWrite) -> dict[str, Any]:
+    """Return what a control plane without a config is sent, in the form of an object, for people to read."""
+    return {
+        "apiVersion": TENANT_API,
+        "kind": KIND,
+        "metadata": {"name": write.view.name, "namespace": write.view.namespace},
+        "url": write.access.endpoints.api,
+        "tenant": write.tenant[1],
+        "manifest": {"type": OBJECT_TYPE, TRACES: dict(write.exporter)},
+    }
