@@ -2,7 +2,7 @@
 
 Cold: so many GatewayTelemetries with a Deployment each (no replicas), all there before the operator starts, against
 the same writes made raw before and after it. Warm: the operator again, with nothing to do. Then the figures of
-``tests/bench/operations.py``, and the fault matrix of ``tests/bench/faults.py``.
+``tests/bench/operations.py``, what LangSmith is asked (``looks.py``), and the fault matrix (``faults.py``).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import httpx
 
 from tests.bench import faults
 from tests.bench.figures import WRITES, figure, prepare, say
+from tests.bench.looks import looks
 from tests.bench.operations import operations
 from tests.bench.raw import Template, write
 from tests.support.cluster import ClusterAccess, install_crds, own_cluster
@@ -131,8 +132,10 @@ def main() -> None:
             if options.objects:
                 bench(access, kube, folder, options.objects)
             operations(access, kube, folder)
-            for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):  # they would take the exporters' own CA away
-                os.environ.pop(name, None)
+            if options.objects:
+                looks(access, kube, folder / "looks", options.objects)
+            for variable in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):  # they would take the exporters' own CA away
+                os.environ.pop(variable, None)
             faults.report(faults.measure(kube, access.kubeconfig, folder / "faults"))
 
 
