@@ -45,11 +45,12 @@ def put(text: str, edits: Iterable[Edit]) -> tuple[str, tuple[Path, ...]]:
     Raises:
         WrongShape: the document does not hold what an edit needs, or is written in a way that cannot be added to.
     """
-    wanted = read(text)
+    before = read(text)
+    wanted = plain(before)
     edits = tuple(edits)
     made = plain_edits.put(wanted, edits)
     for edit in edits:
-        text = _put(text, edit)
+        text = _put(text, edit, found(before, edit))
     return _checked(text, wanted), made
 
 
@@ -166,8 +167,7 @@ def _find(root: _Node, path: Path) -> tuple[_Node, _Node] | None:
     return pair
 
 
-def _put(text: str, edit: Edit) -> str:
-    standing = found(read(text), edit)
+def _put(text: str, edit: Edit, standing: list[Any]) -> str:
     if edit.form == "Entry":
         if standing:
             if standing == [edit.value]:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import base64
 import copy
 import gzip
+import io
 import json
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -42,6 +44,8 @@ from gateway_telemetry.plan.views import (
 )
 from gateway_telemetry.plan.writes import secret_name
 
+LONGEST_TEXT = 1_048_576
+"""Bytes of a ConfigMap at most."""
 LONGEST_ORIGINAL = 700_000
 """Characters of the compressed original that are kept at most: a Secret holds a megabyte."""
 
@@ -178,13 +182,19 @@ def _in_config_map(
     tree = collector.read(text)
     _check_names(tree, wanted, ours, f"{where}, key {ref.key}")
     standing = changes.stands(tree, wanted) and not _leftovers(tree, wanted, ours)
-    bare = collector.take(text, ours or wanted, () if before is None else before.made)
-    new, made = (text, () if before is None else before.made) if standing else collector.put(bare, wanted)
+    made = () if before is None else before.made
+    if standing and before is not None:
+        return _write(view, ref, obj, (), {}, wanted, made, before.after, None, record)
+    bare = collector.take(text, ours or wanted, made)
+    if standing:
+        return _write(view, ref, obj, (), {}, wanted, (), digest({"": text}), _packed(bare), record)
+    # What is remembered is what stood there before the first write, unless somebody changed it since.
     untouched = before is not None and digest({"": text}) == before.after
-    packed = None if untouched else _packed(bare)
-    patch = () if standing else _replaced(("data", ref.key), text, new)
-    after = before.after if standing and before is not None else digest({"": new})
-    return _write(view, ref, obj, patch, {}, wanted, made, after, packed, record)
+    new, made = collector.put(bare, wanted)
+    patch = _replaced(("data", ref.key), text, new)
+    return _write(
+        view, ref, obj, patch, {}, wanted, made, digest({"": new}), None if untouched else _packed(bare), record
+    )
 
 
 def _in_object(
@@ -334,10 +344,15 @@ def _packed(text: str) -> str:
 
 
 def unpacked(packed: str) -> str | None:
-    """Return the text that was kept, or None if there is none that can be read."""
+    """Return the text that was kept, or None if there is none that can be read.
+
+    No longer than a ConfigMap can be: whoever forged the Secret must not fill the operator's memory.
+    """
     try:
-        return gzip.decompress(base64.b64decode(packed, validate=True)).decode() if packed else None
-    except (ValueError, OSError, EOFError):
+        with gzip.GzipFile(fileobj=io.BytesIO(base64.b64decode(packed, validate=True))) as file:
+            raw = file.read(LONGEST_TEXT + 1)
+        return raw.decode() if packed and len(raw) <= LONGEST_TEXT else None
+    except (ValueError, OSError, EOFError, zlib.error):
         return None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import copy
+import gzip
 from typing import Any
 
 import pytest
@@ -255,6 +256,11 @@ def test_a_record_of_another_namespace_or_kind_is_none() -> None:
         assert old in raw
         forged["data"]["record.json"] = base64.b64encode(raw.replace(old, new).encode()).decode()
         assert project_record(forged) is None
+
+
+@pytest.mark.parametrize("forged", ["", "!", "AAAA", base64.b64encode(gzip.compress(bytes(2_000_000))).decode()])
+def test_what_is_no_original_is_none(forged: str) -> None:
+    assert unpacked(forged) is None
 
 
 def test_an_original_that_is_too_long_is_not_kept() -> None:
