@@ -93,7 +93,7 @@ def litellm() -> Path:
         ImageError: it cannot be made.
     """
     lock = (ROOT / "hack/litellm/requirements.txt").read_text()
-    return python_image(LITELLM, lock, ["/usr/local/bin/litellm"], {})
+    return python_image(LITELLM, lock, ["/usr/local/bin/litellm"], {}, cpp=True)
 
 
 IMAGES: dict[str, Callable[[], Path]] = {
@@ -133,7 +133,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.output:
         options.output.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, options.output)
-    sizes = f"{path.stat().st_size / 1e6:.0f} MB, {compressed_size(path) / 1e6:.0f} MB compressed"
+    sizes = f"{path.stat().st_size / 1e6:.0f} MB"
+    if options.image == "operator":
+        sizes += f", {compressed_size(path) / 1e6:.0f} MB compressed"
     say(f"{options.image}: {sizes} ({time.monotonic() - began:.1f} s)")
     print(options.output or path)
     return 0

@@ -87,8 +87,22 @@ def base() -> Base:
         ImageError: this machine has no apt, or a package cannot be had.
     """
     python = python_version()
-    names = (f"python{python}", "python3-minimal", "ca-certificates", "tzdata", "netbase", "base-files")
-    return _made("base", python, closure(names))
+    return _made("base", python, closure(_names(python)))
+
+
+@cache
+def cpp_base() -> Base:
+    """Return the base with C++'s runtime library, which wheels of numerical packages take from the system.
+
+    Raises:
+        ImageError: as for `base`.
+    """
+    python = python_version()
+    return _made("cpp-base", python, closure((*_names(python), "libstdc++6")))
+
+
+def _names(python: str) -> tuple[str, ...]:
+    return (f"python{python}", "python3-minimal", "ca-certificates", "tzdata", "netbase", "base-files")
 
 
 @cache

@@ -11,12 +11,14 @@ from pathlib import Path
 
 from hack import image_archive
 from hack.image_archive import Config
-from hack.image_base import base
+from hack.image_base import base, cpp_base
 from hack.image_cache import digest, digest_of_files, made
 from hack.image_packages import packages
 
 
-def python_image(name: str, lock: str, entrypoint: Sequence[str], files: Mapping[str, Path]) -> Path:
+def python_image(
+    name: str, lock: str, entrypoint: Sequence[str], files: Mapping[str, Path], *, cpp: bool = False
+) -> Path:
     """Return the docker-archive of an image, made first if need be.
 
     Args:
@@ -24,11 +26,12 @@ def python_image(name: str, lock: str, entrypoint: Sequence[str], files: Mapping
         lock: text of a lock file with hashes; what it names is installed.
         entrypoint: program and first arguments; starts in ``/app``, which is not writable.
         files: files and folders of this machine by their path below ``/app``.
+        cpp: whether packages need C++'s runtime library.
 
     Raises:
         ImageError: this machine cannot make it.
     """
-    found = base()
+    found = cpp_base() if cpp else base()
     short = name.rpartition("/")[2].partition(":")[0]
     below = packages(short, lock, found)
     sources = [part for place in sorted(files) for part in (place, digest_of_files(files[place]))]
