@@ -64,6 +64,13 @@ class _PausesType(click.ParamType[tuple[float, ...]]):
     "--resync", default=600.0, show_default=True, type=click.FloatRange(min=1.0), help="Seconds between full lists."
 )
 @click.option(
+    "--finalizers/--no-finalizers",
+    default=True,
+    show_default=True,
+    help="Whether a deletion of a GatewayTelemetry waits until what was written is taken back. Without, it is taken "
+    "back afterwards: for rights that end with their namespace, whose deletion a finalizer would hold up for ever.",
+)
+@click.option(
     "--read-only",
     is_flag=True,
     help="Report only: conditions say what would be written; no workload, Secret or finalizer is.",
@@ -101,6 +108,7 @@ def operator(
     max_rollouts_per_namespace: int,
     repair_pauses: tuple[float, ...],
     resync: float,
+    finalizers: bool,
     read_only: bool,
     verify: bool,
     probe_image: str | None,
@@ -127,6 +135,7 @@ def operator(
         identity=f"{os.environ.get('POD_NAME') or socket.gethostname()}_{os.getpid()}",
         health=health,
         metrics=metrics,
+        finalizers=finalizers,
         read_only=read_only,
         verify=verify,
         probe=Program(probe_image, probe_image_pull_policy, insecure_allow_loopback) if probe_image else None,

@@ -25,6 +25,7 @@ from gateway_telemetry.control.feed import GATEWAY, TARGET, WATCHED, WATCHED_CLU
 from gateway_telemetry.control.gate import Gate
 from gateway_telemetry.control.health import Metrics, serving
 from gateway_telemetry.control.lookups import list_kind
+from gateway_telemetry.control.namespaces import Namespaces
 from gateway_telemetry.control.proof import Verifier
 from gateway_telemetry.control.queue import Handler, Queue, Ref, Retry
 from gateway_telemetry.control.reconcile import Reconciler
@@ -56,6 +57,7 @@ class Operator:
         self._feed = Feed(self._store, self._queue.add)
         self._metrics = Metrics(self._store, self._queue.__len__, self._leads, self._count_writes)
         self._watched = WATCHED if settings.namespaces else WATCHED_CLUSTERWIDE
+        self._namespaces = Namespaces(settings.namespaces)
         self._first_listed = False
         self._listed = time.monotonic()
         self._watching = asyncio.Event()
@@ -84,6 +86,7 @@ class Operator:
             reconciler = Reconciler(
                 client, self._store, self._feed, settings.options, turns, self._queue, verifier, vantage
             )
+            reconciler.finalizers(wanted=settings.finalizers)
             if not await self._first_list(client, stop):
                 return
             async with contextlib.AsyncExitStack() as stack:
@@ -106,7 +109,7 @@ class Operator:
                             verifier.lost = self._elector.lost
                         background.append(tasks.create_task(verifier.run(), name="verifier"))
                     try:
-                        failure = await self._watch(stop)
+                        failure = await self._watch(client, stop)
                     finally:
                         for task in background:
                             task.cancel()
@@ -114,9 +117,9 @@ class Operator:
                     # By now other tasks may have gone down with the watches: only a new process is whole again.
                     raise WatchesEnded(f"the watches ended: {failure}; start it again")
 
-    async def _watch(self, stop: asyncio.Event) -> Exception | None:
+    async def _watch(self, client: Client, stop: asyncio.Event) -> Exception | str | None:
         """Watch until stopped, then finish what has begun; return what ended the watches if it was not that."""
-        namespaces = self._settings.namespaces
+        namespaces = self._namespaces.readable
         watching = asyncio.create_task(
             kopf.operator(
                 registry=watches.registry(self._connection, self._feed, self._watched),
@@ -130,15 +133,18 @@ class Operator:
         )
         started = asyncio.create_task(self._watching.wait(), name="kopf-ready")
         stopped = asyncio.create_task(stop.wait(), name="stop")
+        regained = asyncio.create_task(self._namespaces.regained(client), name="regained")
         await asyncio.wait({watching, started, stopped}, return_when=asyncio.FIRST_COMPLETED)
         # kopf has put its own handlers in place. Its way to stop ends every task of the loop that is younger than
         # itself, ours included, after a pause of five seconds.
         stop_on_signals(stop)
-        await asyncio.wait({watching, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({watching, stopped, regained}, return_when=asyncio.FIRST_COMPLETED)
         await self._queue.drain(DRAIN_SECONDS)
-        for task in (watching, started, stopped):
+        for task in (watching, started, stopped, regained):
             task.cancel()
-        await asyncio.wait({watching})
+        await asyncio.wait({watching, regained})
+        if not regained.cancelled() and not stop.is_set():
+            return f"namespace {regained.result()} may be read now"
         error = None if watching.cancelled() else watching.exception()
         if error is not None and not isinstance(error, Exception):
             raise error
@@ -149,6 +155,7 @@ class Operator:
         """List until it succeeds; return False if stopped before that."""
         while not stop.is_set():
             try:
+                await self._namespaces.look(client)
                 await self._list(client)
             except ApiError as error:
                 logger.warning("cannot start yet: %s; again in %.0f s", advice(error), LIST_RETRY_SECONDS)
@@ -169,7 +176,7 @@ class Operator:
         """Put all that exists into the store, and mark everything of ours dirty; return what watches missed."""
         missed = 0
         for item in self._watched:
-            missed += await list_kind(client, self._feed, item, self._settings.namespaces)
+            missed += await list_kind(client, self._feed, item, self._namespaces.readable)
         for key in self._store.targets:
             self._queue.add(Ref(TARGET, *key))
         owners = {record.owner for record in self._store.records.values() if not record.orphan}

@@ -92,6 +92,10 @@ class Reconciler:
         self._deleting_since: dict[Key, float] = {}
         self._settling: dict[Key, float] = {}
 
+    def finalizers(self, *, wanted: bool) -> None:
+        """Say whether finalizers may be put on; without, those that are there are taken off."""
+        self._writer.finalizers = wanted
+
     def forget_answers(self) -> None:
         """Ask for what is not watched anew."""
         self._services.forget()

@@ -49,6 +49,7 @@ class Settings:
         lease: namespace and name of the leader's Lease, or None to run without election.
         identity: holder name in the Lease.
         probe: what runs in Jobs that look at LangSmith from gateways' namespaces; None to start none.
+        finalizers: whether a deletion of a GatewayTelemetry waits until what was written is taken back.
         read_only: whether to write nothing but status.
         verify: whether to look at LangSmith: probes, canaries and reads.
     """
@@ -64,6 +65,7 @@ class Settings:
     lease: tuple[str, str] | None = None
     lease_times: LeaseTimes = field(default_factory=LeaseTimes)
     identity: str = ""
+    finalizers: bool = True
     read_only: bool = False
     verify: bool = True
     probe: Program | None = None

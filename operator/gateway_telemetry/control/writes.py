@@ -54,6 +54,8 @@ class Writer:
         self._client = client
         self._store = store
         self._feed = feed
+        self.finalizers = True
+        """Whether finalizers may be put on; the record outlives its object and is enough to restore by."""
         self._locks: dict[tuple[str, str, str], tuple[asyncio.Lock, int]] = {}
 
     @contextlib.asynccontextmanager
@@ -82,6 +84,7 @@ class Writer:
         # List and resourceVersion must be of the same moment, or a finalizer that came in between would be dropped.
         view = self._store.gateways.get(view.key, view)
         has = meta.FINALIZER in view.finalizers
+        wanted = wanted and self.finalizers
         if has == wanted or self._client.read_only:
             return
         others = [item for item in view.finalizers if item != meta.FINALIZER]
