@@ -13,7 +13,7 @@ _LISTS = ("callbacks", "success_callback")
 
 
 def missing_callback(seen: Seen, callback: str) -> list[str]:
-    """Return a warning if there is a config.yaml that does not enable the callback; nothing where there is none."""
+    """Return a warning if no config.yaml that can be seen enables the callback."""
     for name, text in sorted(seen.files.items()):
         settings = _settings(text)
         if settings is None:
@@ -24,7 +24,9 @@ def missing_callback(seen: Seen, callback: str) -> list[str]:
             f"{name} does not enable the callback that exports, so LiteLLM sends nothing: add litellm_settings: "
             f"{{callbacks: [{callback}]}}"
         ]
-    return []
+    return [
+        f"whether LiteLLM's config.yaml enables the callback {callback} is not known: it is in no mounted ConfigMap"
+    ]
 
 
 def _settings(text: str) -> dict[str, Any] | None:

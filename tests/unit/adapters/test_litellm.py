@@ -9,6 +9,7 @@ from gateway_telemetry.endpoint import self_hosted
 from tests.unit.adapters.contexts import KEY, PEM, context
 
 ADAPTER = adapter_for("litellm")
+CONFIG = {"config.yaml": "litellm_settings: {callbacks: [otel]}"}
 STAMP = "gatewaytelemetry.id=0123456789ab,k8s.namespace.name=team-a,k8s.deployment.name=front"
 ENCODED = f"x-api-key={KEY},langsmith-project=checkout,x-tenant-id=5f2c0a4e-0000-4000-8000-000000000000"
 
@@ -100,4 +101,4 @@ def test_with_a_ca_also_what_would_override_it() -> None:
 )
 def test_a_second_way_to_langsmith_is_told(name: str, value: str | None, told: bool) -> None:
     expected = [f"{name} may send the same traces to LangSmith a second time"] if told else []
-    assert ADAPTER.advice(Seen({"PORT": "4000", name: value})) == expected
+    assert ADAPTER.advice(Seen({"PORT": "4000", name: value}, files=CONFIG)) == expected

@@ -282,7 +282,7 @@ class World:
         self.objects: dict[tuple[str, str, str], Object] = {}
         self.pods: dict[WorkloadKey, Sequence[Pod]] = {}
         self.gate: Gate | None = None
-        self.files: Mapping[str, str] = {}
+        self.files: Mapping[str, str] = {"config.yaml": "litellm_settings: {callbacks: [otel]}"}
         for obj in objects:
             self.put(obj)
 
