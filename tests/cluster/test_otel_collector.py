@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,13 @@ import yaml
 from hack.cluster import free_ports
 
 from tests.support import collector, objects, pod_process
+from tests.support.account import chart_account
+from tests.support.apiproxy import ApiProxy, Drop, on
 from tests.support.cluster import ClusterAccess
-from tests.support.kube import Kube, condition, wait
+from tests.support.kube import Kube, condition, same, wait
 from tests.support.langsmith import CertificateAuthority, StandIn
 from tests.support.objects import Object
-from tests.support.operator import Watching, watching
+from tests.support.operator import PROGRAM, OperatorProcess, Watching, watching
 from tests.support.sdk_reader import runs_of
 from tests.unit.langsmith_standin.clients import KEY, WORKSPACE, sdk
 
@@ -28,7 +31,7 @@ REAL = pytest.mark.skipif(pod_process.unavailable() is not None, reason=str(pod_
 @pytest.fixture(scope="module")
 def operator(cluster: ClusterAccess, kube: Kube, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watching]:
     flags = ("--insecure-allow-loopback", "--cluster-name=test")
-    with watching(kube, cluster.kubeconfig, tmp_path_factory.mktemp("operator"), 16, *flags) as found:
+    with watching(kube, cluster.kubeconfig, tmp_path_factory.mktemp("operator"), 24, *flags) as found:
         yield found
 
 
@@ -271,3 +274,110 @@ def test_the_older_of_two_has_it_and_the_other_follows(operator: Watching, kube:
     kube.wait_gone("gatewaytelemetry", shop, "gateway")
     kube.wait_condition("gatewaytelemetry", shop, "second", "Ready", timeout=60)
     assert "langsmith-project: second" in text(kube, shop)
+
+
+def test_a_failed_rollout_takes_the_exporter_out_again(operator: Watching, kube: Kube, shop: str) -> None:
+    kube.apply(collector.deployment(shop, annotations={"kwok.test/fate": "crash-loop"}))
+    before = kube.get("deployment", shop, "otelcol")
+    assert before is not None
+    kube.apply(telemetry(shop, way={"rollout": {"onFailure": "Rollback"}}))
+    refused(kube, shop, "RolledBack")
+    kube.wait("the exporter is gone", lambda: text(kube, shop) == TEXT)
+    same(before["spec"], lambda: kube.get("deployment", shop, "otelcol")["spec"], "it is as before")  # type: ignore[index]
+    kube.delete("gatewaytelemetry", shop, "gateway")
+    kube.wait_gone("gatewaytelemetry", shop, "gateway")
+
+
+def test_while_it_waits_for_approval_nothing_is_written(operator: Watching, kube: Kube, shop: str) -> None:
+    kube.apply(telemetry(shop, way={"rollout": {"policy": "Manual"}}))
+    item = kube.wait_condition("gatewaytelemetry", shop, "gateway", "Programmed", "Unknown", "AwaitingApproval")
+    assert text(kube, shop) == TEXT
+    wanted = condition(item, "Programmed")["message"].split("approvedHash=")[1].split()[0]
+    approval = {"metadata": {"annotations": {"gatewaytelemetry.dev/approvedHash": wanted}}}
+    kube.merge_patch("gatewaytelemetry", shop, "gateway", approval)
+    ready(kube, shop)
+    assert EXPORTER in text(kube, shop)
+
+
+ORDERS = [
+    ("configmap", "gatewaytelemetry"),
+    ("deployment", "gatewaytelemetry"),
+    ("langsmithtarget", "gatewaytelemetry"),
+    ("gatewaytelemetry", "langsmithtarget"),
+]
+NAMES = {"configmap": "otelcol", "deployment": "otelcol", "langsmithtarget": "prod", "gatewaytelemetry": "gateway"}
+
+
+@pytest.mark.parametrize("order", ORDERS, ids="-".join)
+def test_no_order_of_deletion_leaves_anything(
+    operator: Watching, kube: Kube, shop: str, order: tuple[str, ...]
+) -> None:
+    kube.apply(telemetry(shop))
+    ready(kube, shop)
+    for kind in order:
+        kube.delete(kind, shop, NAMES[kind])
+    kube.wait_gone("gatewaytelemetry", shop, "gateway")
+    for name in ("gateway-telemetry-configmap-otelcol", "gateway-telemetry-deployment-otelcol"):
+        kube.wait_gone("secret", shop, name)
+    if "configmap" not in order:
+        assert text(kube, shop) == TEXT
+    if "deployment" not in order:
+        assert config_hash(kube.get("deployment", shop, "otelcol") or {}) is None
+
+
+CRASHES = [
+    ("create secrets", "after"),
+    ("patch configmaps", "before"),
+    ("patch configmaps", "after"),
+    ("apply deployments", "before"),
+]
+
+
+@pytest.mark.parametrize(("what", "side"), CRASHES, ids=[f"{side}-{what.replace(' ', '-')}" for what, side in CRASHES])
+def test_killed_between_two_writes_it_ends_as_undisturbed(
+    cluster: ClusterAccess, kube: Kube, namespace: str, tmp_path: Path, what: str, side: str
+) -> None:
+    kube.apply(objects.secret(namespace))
+    kube.apply(objects.target(namespace))
+    kube.apply(collector.config_map(namespace, TEXT))
+    kube.apply(collector.deployment(namespace))
+    with (
+        ApiProxy(ClusterAccess(chart_account(cluster.kubeconfig)), tmp_path / "proxy") as proxy,
+        OperatorProcess(proxy.kubeconfig, tmp_path, f"--watch-namespace={namespace}") as operator,
+    ):
+        hook = on(what, Drop(operator.kill))
+        if side == "before":
+            proxy.before = hook
+        else:
+            proxy.after = hook
+        kube.apply(telemetry(namespace))
+        process = operator.process
+        assert process is not None
+        kube.wait("the operator is killed", lambda: process.poll() is not None)
+        proxy.clear_hooks()
+        operator.start()
+        live = ready(kube, namespace)
+        kube.wait("nobody claims it", lambda: unclaimed(kube, namespace))
+    assert text(kube, namespace).count(EXPORTER) == 2
+    assert "gateway-telemetry" not in {entry["manager"] for entry in live["metadata"]["managedFields"]}
+
+
+def unclaimed(kube: Kube, namespace: str) -> bool:
+    found = kube.get("configmap", namespace, "otelcol")
+    assert found is not None
+    return {entry["manager"] for entry in found["metadata"]["managedFields"]} == {"test"}
+
+
+def test_an_uninstall_takes_it_out(cluster: ClusterAccess, kube: Kube, namespace: str, tmp_path: Path) -> None:
+    kube.apply(objects.secret(namespace))
+    kube.apply(objects.target(namespace))
+    kube.apply(collector.config_map(namespace, TEXT))
+    kube.apply(collector.deployment(namespace))
+    with OperatorProcess(cluster.kubeconfig, tmp_path, f"--watch-namespace={namespace}"):
+        kube.apply(telemetry(namespace))
+        ready(kube, namespace)
+    command = [str(PROGRAM), "uninstall", "--kubeconfig", str(cluster.kubeconfig), "--watch-namespace", namespace]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert text(kube, namespace) == TEXT
+    assert config_hash(kube.get("deployment", namespace, "otelcol") or {}) is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 from hack.tools import TOOLS, build
@@ -58,7 +59,7 @@ def config_map(namespace: str, text: str, name: str = "otelcol") -> Object:
     }
 
 
-def deployment(namespace: str, name: str = "otelcol") -> Object:
+def deployment(namespace: str, name: str = "otelcol", **more: Any) -> Object:
     """The Collector's Deployment, as its chart renders it: the ConfigMap is a volume."""
     volumes = [{"name": "config", "configMap": {"name": name}}]
     item = objects.deployment(
@@ -66,6 +67,7 @@ def deployment(namespace: str, name: str = "otelcol") -> Object:
         name,
         args=[f"--config={FOLDER}/{KEY}"],
         volumeMounts=[{"name": "config", "mountPath": FOLDER}],
+        **more,
     )
     item["spec"]["template"]["spec"]["volumes"] = volumes
     return item

@@ -76,14 +76,17 @@ async def write(client: Client, wanted: ResourceWrite) -> None:
     Raises:
         Refused: it changed meanwhile, or the API server refused it.
     """
-    if not wanted.patch:
-        return
     resource = CONFIGURED[wanted.kind]
     try:
-        await _patch(client, resource, wanted.namespace, wanted.name, list(wanted.patch))
+        if wanted.patch:
+            await _patch(client, resource, wanted.namespace, wanted.name, list(wanted.patch))
+        elif wanted.claimed:
+            live = await client.get(resource, wanted.namespace, wanted.name)
+            await ownership.release(client, resource, wanted.namespace, wanted.name, live, operation="Update")
     except Forbidden as error:
         raise _denied(resource, error) from None
-    logger.info("wrote settings into %s %s/%s", wanted.kind, wanted.namespace, wanted.name)
+    if wanted.patch:
+        logger.info("wrote settings into %s %s/%s", wanted.kind, wanted.namespace, wanted.name)
 
 
 async def _patch(client: Client, resource: Resource, namespace: str, name: str, patch: list[Any]) -> None:
@@ -125,11 +128,13 @@ async def restore(client: Client, record: Record) -> None:
             f"{kind} {record.namespace}/{name}: what was put in cannot be taken out, since {problem}; correct it, or "
             "take it out by hand",
         ) from None
-    if patch:
-        try:
+    try:
+        if patch:
             await _patch(client, resource, record.namespace, name, list(patch))
-        except Forbidden as error:
-            raise _denied(resource, error) from None
+        else:
+            await ownership.release(client, resource, record.namespace, name, live, operation="Update")
+    except Forbidden as error:
+        raise _denied(resource, error) from None
 
 
 async def _original(client: Client, record: Record) -> str | None:

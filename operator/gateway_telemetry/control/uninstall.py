@@ -23,6 +23,7 @@ from gateway_telemetry.control.lookups import list_kind
 from gateway_telemetry.control.reconcile import now_text
 from gateway_telemetry.control.settings import Settings
 from gateway_telemetry.control.writes import Writer
+from gateway_telemetry.plan.gateways import in_order
 from gateway_telemetry.plan.status import uninstalled_status
 from gateway_telemetry.plan.store import Store
 from gateway_telemetry.plan.targets import Refused
@@ -146,7 +147,10 @@ async def _round(writer: Writer, store: Store, gate: Gate, say: Say, done: set[K
         kept: gateways of which something is left; added to.
     """
     left = []
-    for record in [item for item in store.records.values() if not item.orphan]:
+    holding: set[Key] = set()
+    for record in in_order(item for item in store.records.values() if not item.orphan):
+        if record.owner in holding and record.added is None:
+            continue  # its workloads read an object that still names what would be taken away
         kind, name = ("Secret", record.name) if record.reference else record.workload
         workload = store.workloads.get((kind, record.namespace, name))
         try:
@@ -158,6 +162,8 @@ async def _round(writer: Writer, store: Store, gate: Gate, say: Say, done: set[K
         except Refused as refused:
             left.append(f"{kind} {record.namespace}/{name}: {refused.message}")
             kept.add(record.owner)
+            if record.added is not None:
+                holding.add(record.owner)
         finally:
             gate.restored((kind, record.namespace, name))
     left += await _release(writer, store)

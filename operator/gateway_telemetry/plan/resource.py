@@ -76,6 +76,7 @@ class ResourceWrite:
         original: a ConfigMap's text without our additions, to be remembered; None where what is remembered holds.
         repair: whether somebody took out what was put in.
         manager: field manager that changed the object last.
+        claimed: whether a crash between two writes left our entry in its managedFields.
     """
 
     kind: str
@@ -92,11 +93,12 @@ class ResourceWrite:
     record_stale: bool
     repair: bool
     manager: str
+    claimed: bool
 
     @property
     def due(self) -> bool:
         """Tell whether there is anything to write."""
-        return bool(self.patch) or self.record_stale
+        return bool(self.patch) or self.record_stale or self.claimed
 
     @property
     def salt(self) -> str:
@@ -331,6 +333,10 @@ def _write(
         record_stale=stale,
         repair=repair,
         manager=last_manager(metadata.get("managedFields") or ()),
+        claimed=any(
+            item.get("manager") == meta.FIELD_MANAGER and item.get("operation") == "Update"
+            for item in metadata.get("managedFields") or ()
+        ),
     )
 
 
