@@ -50,7 +50,11 @@ def installed(helm: Helm, kube: Kube, system: str = SYSTEM, **more: Any) -> Iter
 
 def namespace(kube: Kube, name: str, labels: dict[str, str] | None = None) -> str:
     """Make a namespace unless it is there, and wait until pods can be made in it."""
-    if kube.get("namespace", None, name) is None:
+    found = kube.get("namespace", None, name)
+    if found is not None and "deletionTimestamp" in found["metadata"]:
+        kube.wait_gone("namespace", None, name)
+        found = None
+    if found is None:
         kube.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels or {}}})
     kube.wait(f"the default ServiceAccount of {name}", lambda: kube.get("sa", name, "default"))
     return name
