@@ -9,7 +9,7 @@ import yaml
 from tests.unit.cli.run import EXAMPLES, NOW, Object, render
 
 HOST = ("--allow-host", "acme.truefoundry.cloud")
-KEY = "lsv2_sk_replace_me"
+KEY = "lsv2_sk_REPLACE_ME"
 
 
 def shown(*arguments: str) -> Object:
@@ -23,7 +23,7 @@ def expected(key: str) -> Object:
     return {
         "apiVersion": "truefoundry.com",
         "kind": "ControlPlane",
-        "metadata": {"name": "truefoundry", "namespace": "ai-gateway"},
+        "metadata": {"name": "truefoundry", "namespace": "example-truefoundry"},
         "url": "https://acme.truefoundry.cloud",
         "tenant": "acme",
         "manifest": {
@@ -33,7 +33,7 @@ def expected(key: str) -> Object:
                 "endpoint": "https://eu.api.smith.langchain.com/otel/v1/traces",
                 "encoding": "proto",
                 "headers": {"x-api-key": key, "langsmith-project": "ai-gateway"},
-                "additional_resource_attributes": {"gatewaytelemetry.id": "c6f242cb54b5", "team": "platform"},
+                "additional_resource_attributes": {"gatewaytelemetry.id": "565e0ab19e49", "team": "platform"},
                 "exclude_request_data": False,
             },
         },
