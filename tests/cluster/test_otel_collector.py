@@ -89,6 +89,7 @@ def refused(kube: Kube, namespace: str, reason: str) -> str:
 
 
 @REAL
+@pytest.mark.timeout(600)  # the Collector is compiled when a machine needs it for the first time
 def test_spans_reach_the_intended_project_once_it_is_written(operator: Watching, kube: Kube, tmp_path: Path) -> None:
     namespace = operator.namespace()
     ca = CertificateAuthority(tmp_path / "pki")

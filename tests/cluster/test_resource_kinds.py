@@ -227,6 +227,26 @@ def test_envoy_ai_gateway(operator: Watching, kube: Kube, shop: str) -> None:
     assert copied(kube, shop, kind, "otlp-headers") == f"x-api-key={objects.KEY},langsmith-project=checkout"
 
 
+def test_pods_that_cannot_read_the_key_are_told(operator: Watching, kube: Kube, shop: str) -> None:
+    kube.apply(configured(shop, "GatewayConfig"))
+    kube.apply(telemetry(shop, "GatewayConfig"))
+    ready(kube, shop, "GatewayConfig")
+
+    def told() -> str:
+        found = kube.get("gatewaytelemetry", shop, "gateway")
+        message: str = condition(found, "Programmed")["message"]
+        return message
+
+    assert f"no pod of Envoy Gateway runs in namespace {shop}, and those of other namespaces cannot read" in told()
+    labels = {"app.kubernetes.io/managed-by": "envoy-gateway", "app.kubernetes.io/component": "proxy"}
+    envoy = objects.deployment(shop, "envoy")
+    envoy["spec"]["template"]["metadata"]["labels"] |= labels
+    kube.apply(envoy)
+    kube.wait("it has a pod", lambda: kube.list("pod", shop))
+    look_again(kube, shop, "1")
+    kube.wait("it is told no more", lambda: told().endswith("carries them; Envoy AI Gateway replaces the pods"))
+
+
 def test_metrics_that_somebody_wants_stay_on(operator: Watching, kube: Kube, shop: str) -> None:
     theirs = {"name": "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "value": "https://metrics.example.com/v1/metrics"}
     kube.apply(configured(shop, "GatewayConfig", {"extProc": {"kubernetes": {"env": [theirs]}}}))

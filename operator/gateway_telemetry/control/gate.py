@@ -20,7 +20,7 @@ from gateway_telemetry.plan.sinks import SinkState
 from gateway_telemetry.plan.store import Gateway, Store, selects, target_key
 from gateway_telemetry.plan.targets import Refused
 from gateway_telemetry.plan.turns import asked
-from gateway_telemetry.plan.views import Key, Record, Workload
+from gateway_telemetry.plan.views import WORKLOAD_KINDS, Key, Record, Workload
 
 WorkloadKey = tuple[str, str, str]
 
@@ -136,8 +136,10 @@ class Gate:
 
     def mend(self, view: Gateway, record: Record, manager: str = "") -> Refused | None:
         """Return why a Secret that somebody changed may not be put right now, or None; see ``plan.turns.Gate``."""
-        key = "Secret", record.namespace, record.name
-        state = record.version, record.changed_at, record.digest
+        key, repairs = ("Secret", record.namespace, record.name), 0
+        if record.added is not None:
+            key, repairs = (record.workload[0], record.namespace, record.workload[1]), record.added.repairs
+        state = record.version, record.changed_at, record.digest, repairs
         refusal = self._fights.refusal(view, key, manager, state)
         if refusal is None:
             self._fights.count(key, state)
@@ -324,7 +326,7 @@ class Gate:
         _drop(self._begun, self._has_ended)
         self._fights.forget(
             lambda key, owner: (
-                owner not in self._store.gateways or (key[0] != "Secret" and self._is_over(key, _Of(owner)))
+                owner not in self._store.gateways or (key[0] in WORKLOAD_KINDS and self._is_over(key, _Of(owner)))
             )
         )
         for owner, failures in list(self._going_on.items()):

@@ -16,7 +16,7 @@ from gateway_telemetry.api.reasons import Reason
 from gateway_telemetry.cluster import ownership
 from gateway_telemetry.cluster.client import Client
 from gateway_telemetry.cluster.errors import Forbidden, Invalid, NotFound
-from gateway_telemetry.cluster.paths import CONFIGURED, SECRETS, Resource
+from gateway_telemetry.cluster.paths import CONFIGURED, GATEWAY_CONFIGS, PODS, SECRETS, Resource
 from gateway_telemetry.plan.resource import Found, ResourceWrite, unpacked, withdrawal
 from gateway_telemetry.plan.store import Gateway
 from gateway_telemetry.plan.targets import Refused
@@ -24,6 +24,8 @@ from gateway_telemetry.plan.views import ORIGINAL_KEY, Record
 
 logger = logging.getLogger(__name__)
 
+ENVOY_PODS = "app.kubernetes.io/managed-by=envoy-gateway,app.kubernetes.io/component=proxy"
+"""Labels of Envoy's pods, of one Gateway or of merged ones (Envoy Gateway, internal/infrastructure/kubernetes)."""
 LOOK_SECONDS = 60.0
 """How often an object is looked at: these kinds are not watched."""
 VALUES = {
@@ -46,11 +48,23 @@ async def read(client: Client, view: Gateway) -> Found:
     ref = view.spec.install.resource.ref
     resource = CONFIGURED[ref.kind]
     try:
-        return Found(await client.get(resource, view.namespace, ref.name))
+        found = await client.get(resource, view.namespace, ref.name)
+        note = await _pods_elsewhere(client, view.namespace) if resource == GATEWAY_CONFIGS else ""
+        return Found(found, note=note)
     except NotFound as error:
         return Found() if error.details.get("name") else Found(problem=_unknown_kind(resource))
     except Forbidden as error:
         return Found(problem=_denied(resource, error))
+
+
+async def _pods_elsewhere(client: Client, namespace: str) -> str:
+    """Return what to look at if no Envoy runs in a namespace: a pod reads Secrets of its own namespace only."""
+    if (await client.list(PODS, namespace, ENVOY_PODS)).items:
+        return ""
+    return (
+        f"no pod of Envoy Gateway runs in namespace {namespace}, and those of other namespaces cannot read the key: "
+        "let Envoy Gateway run them here (deploy.type: GatewayNamespace)"
+    )
 
 
 def _unknown_kind(resource: Resource) -> Refused:

@@ -85,7 +85,7 @@ def configured(
         return None, [sink(place, "Pending", first.reason, first.message), *own], ()
     if write.due:
         return write, [sink(place, "Pending", Reason.NOT_WRITTEN, f"{where} does not carry them yet"), *own], ()
-    return write, [sink(place, "Programmed", Reason.PROGRAMMED, _note(spec, where)), *own], ()
+    return write, [sink(place, "Programmed", Reason.PROGRAMMED, _note(spec, where, found.note)), *own], ()
 
 
 def _check_turn(view: Gateway, write: ResourceWrite, lookups: Lookups) -> None:
@@ -133,9 +133,9 @@ def _may_go(item: SinkState) -> bool:
     return item.state == "Pending" and item.write is not None and item.write.due
 
 
-def _note(spec: GatewayTelemetrySpec, where: str) -> str:
+def _note(spec: GatewayTelemetrySpec, where: str, pods: str) -> str:
     """Return what is known of the pods: nothing, where another controller makes them."""
     adapter = adapter_of(spec.gateway)
     if spec.install.workloads is not None or not isinstance(adapter, ResourceAdapter):
         return ""
-    return f"{where} carries them; {adapter.controller} replaces the pods"
+    return f"{where} carries them; {pods or f'{adapter.controller} replaces the pods'}"

@@ -57,10 +57,12 @@ class Found:
     Attributes:
         obj: the object, or None.
         problem: why it could not be read.
+        note: what is worth knowing about the pods that its controller makes.
     """
 
     obj: Mapping[str, Any] | None = None
     problem: Refused | None = None
+    note: str = ""
 
 
 ResourceLookup = Callable[[Gateway], Found]

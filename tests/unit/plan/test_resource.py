@@ -11,6 +11,8 @@ import pytest
 import yaml
 
 from gateway_telemetry.api.reasons import Reason
+from gateway_telemetry.control.fights import REPAIR_PAUSES
+from gateway_telemetry.control.gate import Gate, Limits
 from gateway_telemetry.plan.gateways import GatewayPlan, in_order, restorable
 from gateway_telemetry.plan.resource import patched, resource_secret, unpacked, withdrawal
 from gateway_telemetry.plan.targets import Refused
@@ -153,6 +155,25 @@ def test_taken_out_it_is_put_back_and_the_pods_are_replaced_once_more() -> None:
     assert config_hash(found) not in (None, first)
     assert not found.plan().resource_due
     assert restored(found) == newer
+
+
+def test_whoever_takes_it_out_again_and_again_is_left_to_it() -> None:
+    found = world()
+    seconds = [0.0]
+    found.gate = Gate(found.store, Limits(), lambda *_: None, lambda: seconds[0])
+    found.carry_out()
+    for _ in REPAIR_PAUSES:
+        seconds[0] += 600
+        found.put(collector_config(managedFields=[{"manager": "argocd-controller", "operation": "Apply"}]))
+        found.carry_out()
+        assert EXPORTER in text(found)
+    seconds[0] += 600
+    found.put(collector_config(managedFields=[{"manager": "argocd-controller", "operation": "Apply"}]))
+    plan = found.carry_out()
+    assert states(plan) == [("ConfigMap", "Blocked", Reason.FOUGHT_OVER), ("Deployment", "Pending", Reason.PENDING)]
+    assert plan.sinks[0].message.startswith(f"ConfigMap {NS}/otelcol: the settings were taken away 6 times")
+    assert "the last other field manager there: 'argocd-controller'" in plan.sinks[0].message
+    assert text(found) == COLLECTOR
 
 
 def test_a_changed_spec_replaces_what_was_written() -> None:
