@@ -132,6 +132,9 @@ class StandIn:
                 self._ready.set()
                 await self._stop.wait()
                 await front.close()
+                _cut(runner.server)
+                # A goodbye over TLS would wait for the other side, which may be gone; aborting takes a turn.
+                await asyncio.sleep(0)
             finally:
                 listener.close()
                 await runner.cleanup()
@@ -163,9 +166,7 @@ class StandIn:
             assert self._front is not None
             assert self._server is not None
             self._front.tls = context
-            for connection in self._server.connections:
-                if connection.transport is not None:
-                    connection.transport.abort()
+            _cut(self._server)
             changed.set()
 
         self._loop.call_soon_threadsafe(change)
@@ -196,3 +197,10 @@ class StandIn:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+def _cut(server: web.Server) -> None:
+    """Cut all connections."""
+    for connection in server.connections:
+        if connection.transport is not None:
+            connection.transport.abort()

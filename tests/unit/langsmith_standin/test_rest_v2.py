@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import httpx
 import pytest
@@ -124,7 +124,7 @@ def test_the_runs_of_a_trace_come_oldest_first(filled: StandIn) -> None:
     assert [item["name"] for item in answer.json()["items"]] == ["root", "child"]
 
 
-UNKNOWN_PROJECT = str(uuid4())
+UNKNOWN_PROJECT = "5f2c7a3e-0000-4000-8000-00000000dead"
 
 
 @pytest.mark.parametrize(
