@@ -8,7 +8,7 @@ WORKERS ?= 3
 RUN_TIER = @began=$$(date +%s); $(PY) -m pytest $(2); code=$$?; echo "tier $(1): $$(( $$(date +%s) - began )) s"; exit $$code
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-unit test-cluster test-node test-kind test-full check fmt generate audit sbom bench cluster-up cluster-down run lock
+.PHONY: help setup demo test test-unit test-cluster test-node test-kind test-full check fmt generate audit sbom image bench cluster-up cluster-down run lock
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 18
@@ -43,9 +43,9 @@ test-node: setup ## On a real node: kubelet, containerd, Services, DNS (needs ro
 test-full: setup ## Long matrices whole
 	@GATEWAY_TELEMETRY_FULL=1 $(MAKE) --no-print-directory test
 
-test-kind: setup ## The cluster suite against the current context; name it: make test-kind CONTEXT=kind-x
+test-kind: setup ## Cluster and node suites against a context, made with hack/kind/kind.yaml: make test-kind CONTEXT=kind-x
 	@test -n "$(CONTEXT)" || { echo "name the context: make test-kind CONTEXT=kind-gateway-telemetry"; exit 2; }
-	GATEWAY_TELEMETRY_TEST_CONTEXT=$(CONTEXT) $(PY) -m pytest -n 0 tests/cluster
+	GATEWAY_TELEMETRY_TEST_CONTEXT=$(CONTEXT) $(PY) -m pytest -n 0 tests/cluster tests/node
 
 check: setup ## Format, lint, types, architecture, generated files
 	$(PY) -m ruff format --check .
@@ -63,6 +63,9 @@ generate: setup ## CRDs and reference pages from the models
 
 audit: setup ## Known vulnerabilities of the locked dependencies; says so where the advisories cannot be reached
 	@$(PY) -m hack.audit
+
+image: setup ## The operator's image and its bill of materials, in dist/; no registry or daemon: make image TAG=0.1.0
+	$(PY) -m hack.image operator $(if $(TAG),--tag $(TAG)) -o dist/gateway-telemetry-operator.tar --sbom dist/gateway-telemetry-operator.cdx.json
 
 sbom: setup ## The bill of materials of the image's dependencies: sbom.json
 	@$(PY) -m hack.sbom -o sbom.json
@@ -86,5 +89,6 @@ run: setup ## The operator in the foreground against KUBECONFIG
 	.venv/bin/gateway-telemetry operator
 
 lock: setup ## Resolve the lock files again
+	.venv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header requirements/build.in -o requirements/build.lock
 	.venv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header pyproject.toml -o requirements/runtime.lock
 	.venv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header pyproject.toml --group dev -o requirements/dev.lock

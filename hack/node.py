@@ -6,8 +6,8 @@ joined to the machine by one pair of virtual interfaces. With the first process 
 ends: processes, mounts, interfaces, rules. Only cgroups and the state folder are left to be removed, also after a
 crash. Nothing of the machine's own containers, network or firewall is touched.
 
-``up`` prints the path of the kubeconfig as its last line, ``down`` ends what ``up`` started, ``possible`` says
-whether this machine can.
+``up`` prints the path of the kubeconfig as its last line, ``load`` brings images onto the node, ``down`` ends what
+``up`` started, ``possible`` says whether this machine can.
 """
 
 from __future__ import annotations
@@ -362,7 +362,8 @@ def _remove_cgroup(path: Path, deadline: float) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=["up", "down", "possible"])
+    parser.add_argument("command", choices=["up", "down", "load", "possible"])
+    parser.add_argument("archives", nargs="*", type=Path, help="docker-archives to load")
     parser.add_argument("--name", default="node")
     options = parser.parse_args(arguments)
     why = missing()
@@ -374,6 +375,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.command == "down":
             node.down()
             say(f"{options.name} is down")
+            return 0
+        if options.command == "load":
+            node.load(*options.archives)
             return 0
         began = time.monotonic()
         node.up()

@@ -16,6 +16,7 @@ from hack import node as nodes
 
 from tests.support.cluster import CONTEXT_VARIABLE, ClusterAccess, Kubectl, kubectl_for, named_cluster
 from tests.support.kube import Kube
+from tests.support.node_machine import BesideContext, Machine
 
 HERE = Path(__file__).parent
 
@@ -67,6 +68,17 @@ def kubectl(node_access: ClusterAccess) -> Kubectl:
 
 
 @pytest.fixture(scope="session")
-def images(real_node: nodes.Node) -> None:
+def machine(request: pytest.FixtureRequest) -> Machine:
+    """This machine, as pods reach it and as images come from it."""
+    context = os.environ.get(CONTEXT_VARIABLE)
+    if context:
+        return BesideContext.of(context)
+    node: nodes.Node = request.getfixturevalue("real_node")
+    node.load(image.pause())
+    return node
+
+
+@pytest.fixture(scope="session")
+def images(machine: Machine) -> None:
     """The images that most tests run, on the node: the operator's, and those of a gateway and of LangSmith in small."""
-    real_node.load(image.pause(), image.operator(), image.gateway(), image.langsmith())
+    machine.load(image.operator(), image.gateway(), image.langsmith())

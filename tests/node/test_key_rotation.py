@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hack.node import Node
 
 from tests.support import node_install, objects
 from tests.support.cluster import Kubectl, available
 from tests.support.kube import Kube, condition, wait
 from tests.support.langsmith import Key, StandIn, fingerprint
+from tests.support.node_machine import Machine
 from tests.support.node_traffic import Traffic, gateway
 from tests.support.objects import Object
 from tests.unit.langsmith_standin.clients import WORKSPACE
@@ -27,14 +27,14 @@ HASH = "gatewaytelemetry.dev/config-hash"
 
 
 @pytest.fixture(scope="module")
-def langsmith(real_node: Node) -> Iterator[StandIn]:
-    with StandIn(keys={OLD: Key((WORKSPACE,))}, host=real_node.address) as stand_in:
+def langsmith(machine: Machine) -> Iterator[StandIn]:
+    with StandIn(keys={OLD: Key((WORKSPACE,))}, host=machine.address) as stand_in:
         yield stand_in
 
 
 @pytest.fixture(scope="module")
 def gateways(
-    real_node: Node,
+    machine: Machine,
     images: None,
     kube: Kube,
     kubectl: Kubectl,
@@ -43,7 +43,7 @@ def gateways(
 ) -> Iterator[None]:
     helm = node_install.helm_of(kubectl.kubeconfig, tmp_path_factory.mktemp("helm"))
     rollouts = {"maxInCluster": 10, "maxInNamespace": 1}
-    values: dict[str, Any] = {"allowedHosts": [real_node.address], "rollouts": rollouts}
+    values: dict[str, Any] = {"allowedHosts": [machine.address], "rollouts": rollouts}
     with node_install.installed(helm, kube, **values):
         node_install.namespace(kube, NAMESPACE, node_install.RESTRICTED)
         reference = {"secretRef": {"name": "langsmith", "key": "api-key"}}
