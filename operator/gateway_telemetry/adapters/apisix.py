@@ -1,10 +1,11 @@
 """Adapter apisix: metadata of the plugin `opentelemetry`.
 
-APISIX puts variables into its files (`${{NAME}}`), so the file of the Secret names them and holds no key. The address
-is used as it is if it has a path. The plugin on a route samples nothing unless it is told to (sampler always_off),
-which only the route can say.
+APISIX puts variables into its files (`${{NAME}}`), so the file of the Secret names them and holds no key. A variable
+without a default that is not set keeps APISIX from starting, so each has one; a value that reads as a number or boolean
+becomes one. The address is used as it is if it has a path. The plugin on a route samples nothing unless it is told to
+(sampler always_off), which only the route can say.
 
-Source: apisix/plugins/opentelemetry.lua of https://github.com/apache/apisix.
+Source: apisix/plugins/opentelemetry.lua and apisix/cli/file.lua of https://github.com/apache/apisix.
 """
 
 from __future__ import annotations
@@ -12,8 +13,12 @@ from __future__ import annotations
 from gateway_telemetry.adapters import documents
 from gateway_telemetry.adapters.base import Adapter, Context, Forbidden, Page, Seen, Settings
 from gateway_telemetry.adapters.refusals import ascii_project, no_private_ca
+from gateway_telemetry.api.reasons import Reason
+from gateway_telemetry.endpoint import EndpointProblem
 
 FILE = "apisix-opentelemetry.yaml"
+_NOWHERE = "http://127.0.0.1:4318"
+"""The plugin's own default."""
 
 
 class Apisix(Adapter):
@@ -30,7 +35,7 @@ class Apisix(Adapter):
         headers="raw map",
         notes=(
             f"`{FILE}` is one entry of `plugin_metadata` in apisix.yaml; it names variables of the Secret "
-            "(`${{GATEWAY_TELEMETRY_API_KEY}}`), which the pod takes by `envFrom`.",
+            "(`${{GATEWAY_TELEMETRY_API_KEY:=}}`), which the pod takes by `envFrom`.",
             "Each route's plugin needs `sampler: {name: always_on}`: the default is `always_off`.",
             "APISIX counts only the answer 200 as success; LangSmith gives it.",
         ),
@@ -42,12 +47,19 @@ class Apisix(Adapter):
             context, "APISIX", "add it to apisix.ssl.ssl_trusted_certificate and set spec.gateway.caInstalled: true"
         )
         ascii_project(context, "APISIX")
+        name = context.headers.project
+        if documents.NUMBER_LIKE.fullmatch(name) or name in ("true", "false"):
+            raise EndpointProblem(
+                Reason.PROJECT_UNSUPPORTED,
+                f"the project's name is {name!r}, which APISIX would turn into a number or boolean: "
+                "use a name with other letters",
+            )
         env, files = documents.variables(context)
         names = {header: documents.HEADER_VARIABLES[header] for header in context.headers.as_mapping()}
         metadata = {
             "id": "opentelemetry",
             "collector": {
-                "address": _named(documents.ENDPOINT),
+                "address": _named(documents.ENDPOINT, _NOWHERE),
                 "request_timeout": 10,
                 "request_headers": {header: _named(name) for header, name in names.items()},
             },
@@ -64,5 +76,5 @@ class Apisix(Adapter):
         return ["routes are traced only where the plugin opentelemetry has sampler: {name: always_on}"]
 
 
-def _named(variable: str) -> str:
-    return f"${{{{{variable}}}}}"
+def _named(variable: str, default: str = "") -> str:
+    return f"${{{{{variable}:={default}}}}}"

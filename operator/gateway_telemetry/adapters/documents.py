@@ -6,6 +6,7 @@ instead, so that it can be pasted anywhere.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,9 +25,28 @@ HEADER_VARIABLES = {
 """Variables for header values, by header."""
 
 
+NUMBER_LIKE = re.compile(
+    r"[+-]?(0x[0-9a-f.]+(p[+-]?\d+)?|0[bo][0-7]+|\d+\.?\d*(e[+-]?\d+)?|\.\d+(e[+-]?\d+)?|\.?inf(inity)?|\.?nan)",
+    re.IGNORECASE,
+)
+"""What some parser of YAML, or Lua's tonumber, takes for a number."""
+
+
+class _Dumper(yaml.CSafeDumper):
+    """Quotes whatever looks like a number to some parser: gateways read YAML 1.1, YAML 1.2 or less."""
+
+
+def _text(dumper: yaml.CSafeDumper, value: str) -> yaml.ScalarNode:
+    style = "'" if NUMBER_LIKE.fullmatch(value) else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+
+
+_Dumper.add_representer(str, _text)
+
+
 def to_yaml(value: Any) -> str:
     """Return a document in the order of its keys."""
-    text: str = yaml.dump(value, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True, width=120)
+    text: str = yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
     return text
 
 

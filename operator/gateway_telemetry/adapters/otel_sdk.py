@@ -34,7 +34,7 @@ class OtelSdk(Adapter):
         notes=(
             "Seen with the SDKs for Python, Node and Go. A program that sets its exporter up in code ignores "
             "variables.",
-            "An SDK drops the attributes of a span beyond 128, the last ones first: `OTEL_ATTRIBUTE_COUNT_LIMIT` raises "
+            "An SDK drops the attributes of a span beyond 128, the last ones: `OTEL_ATTRIBUTE_COUNT_LIMIT` raises "
             "that for long conversations.",
             "`OTEL_SERVICE_NAME` is left alone, because metrics and logs carry it too; the attribute "
             "`k8s.deployment.name` names the gateway. `resourceAttributes: {service.name: …}` sets it where the "

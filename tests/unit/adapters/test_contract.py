@@ -402,3 +402,11 @@ def test_any_ascii_project_is_read_back_from_each_document(project: str) -> None
     ):
         env = {item.name: item.value for item in adapter_for(type_).settings(context(type_, project=project)).env}
         assert env[name] == project
+
+
+@pytest.mark.parametrize("name", ["2026", "1e3", "12345678e901", "0o17", "0x1F", "1_000", "nan", ".inf", "yes", "null"])
+def test_what_any_parser_could_take_for_something_else_is_quoted(name: str) -> None:
+    kong = adapter_for("kong").settings(context("kong", project=name)).files["kong-opentelemetry.yaml"]
+    envoy = adapter_for("envoy").settings(context("envoy", project=name)).files["envoy-tracing.yaml"]
+    assert f"langsmith-project: '{name}'" in kong
+    assert f"value: '{name}'" in envoy

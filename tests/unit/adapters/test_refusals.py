@@ -72,6 +72,16 @@ REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
         "ProjectNameUnsupportedByAdapter",
         "the project's name begins with '{vault:', which Kong would look up in a vault: rename it",
     ),
+    *(
+        (
+            "apisix",
+            {"project": name},
+            "ProjectNameUnsupportedByAdapter",
+            f"the project's name is {name!r}, which APISIX would turn into a number or boolean: use a name with other "
+            "letters",
+        )
+        for name in ("2026", "1e3", "0x1F", "-1.5", "true", "nan")
+    ),
     (
         "bifrost",
         {"attributes": {"team": "a=b"}},

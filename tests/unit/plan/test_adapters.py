@@ -120,7 +120,7 @@ def test_files_lie_in_the_secret_that_is_referred_to_and_warnings_are_told_once_
         "GATEWAY_TELEMETRY_TRACES_ENDPOINT",
         "apisix-opentelemetry.yaml",
     }
-    assert "${{GATEWAY_TELEMETRY_API_KEY}}" in base64.b64decode(data["apisix-opentelemetry.yaml"]).decode()
+    assert "${{GATEWAY_TELEMETRY_API_KEY:=}}" in base64.b64decode(data["apisix-opentelemetry.yaml"]).decode()
     world.run(pod("new", created="2026-01-03T00:00:01Z"))
     sink = only_sink(world.plan())
     assert (sink.state, sink.message) == (
