@@ -21,7 +21,7 @@ from tests.support.cluster import ClusterAccess
 from tests.support.kube import Kube, KubeError, condition
 from tests.support.langsmith import CertificateAuthority, StandIn
 from tests.support.objects import KEY, Object
-from tests.support.operator import Watching, watching
+from tests.support.operator import PROGRAM, OperatorProcess, Watching, watching
 from tests.support.sdk_reader import runs_of
 from tests.support.truefoundry import KEY as TFY_KEY
 from tests.support.truefoundry import TENANT, ControlPlane, Fault
@@ -292,6 +292,25 @@ def test_what_cannot_be_is_said_before_anything_is_written(
     shop.delete()
 
 
+def test_a_control_plane_without_dry_runs_tells_the_tenant_afterwards(shop: Shop) -> None:
+    shop.control_plane.dry_runs = False
+    shop.kube.apply(shop.gateway(way={"tenant": "other"}))
+    shop.wait("Programmed", "False", "TenantMismatch")
+    assert shop.control_plane.objects == {}
+    shop.delete()
+    shop.programmed()
+    assert shop.control_plane.exporter is not None
+    shop.delete()
+
+
+def test_a_write_that_is_taken_and_forgotten_is_told(shop: Shop) -> None:
+    shop.control_plane.drops = True
+    shop.kube.apply(shop.gateway())
+    seen = shop.wait("Programmed", "False", "ControlPlaneRefused")
+    assert "and shows others: type, endpoint" in condition(seen, "Programmed")["message"]
+    shop.delete()
+
+
 def test_a_control_plane_that_fails_is_waited_for_and_its_text_is_not_repeated(shop: Shop, operator: Watching) -> None:
     shop.control_plane.down = Fault(503, b'{"message": "echo-marked4711"}')
     shop.kube.apply(shop.gateway())
@@ -363,6 +382,30 @@ def test_keys_are_in_secrets_and_in_the_write_alone(shop: Shop, operator: Watchi
     told = str([shop.kube.list(kind, shop.name) for kind in ("gatewaytelemetry", "langsmithtarget", "event")])
     told += operator.process.log()
     assert [mark for mark in (KEY, TFY_KEY, "metrics-marked4711") if mark in told] == []
+
+
+def test_uninstall_gives_it_back_and_a_reporting_operator_writes_nothing(
+    cluster: ClusterAccess, kube: Kube, control_plane: ControlPlane, authority: CertificateAuthority, tmp_path: Path
+) -> None:
+    control_plane.objects[TENANT] = FORMER
+    with watching(kube, cluster.kubeconfig, tmp_path / "operator", 1, *FLAGS) as operator:
+        shop = Shop(kube, operator.namespace(), control_plane)
+        furnish(kube, shop.name, authority)
+        shop.programmed()
+        assert operator.process.stop() == 0
+        flags = [f"--kubeconfig={cluster.kubeconfig}", f"--watch-namespace={shop.name}", "--insecure-allow-loopback"]
+        done = subprocess.run(
+            [str(PROGRAM), "uninstall", *flags], capture_output=True, text=True, timeout=60, check=False
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        assert f"tenant {TENANT} at {control_plane.host} is as it was" in done.stdout
+        assert control_plane.objects == {TENANT: FORMER}
+        assert shop.records() == []
+        with OperatorProcess(
+            cluster.kubeconfig, tmp_path / "reporting", f"--watch-namespace={shop.name}", *FLAGS, "--read-only"
+        ):
+            shop.wait("Programmed", "False", "ReadOnly")
+        assert control_plane.objects == {TENANT: FORMER}
 
 
 def test_traces_arrive_by_what_stands_in_the_control_plane(

@@ -57,6 +57,7 @@ class ControlPlane:
         faults: answers to the next requests; ``down`` answers all of them.
         masks: whether header values are shown masked.
         drops: whether a write is answered and forgotten.
+        dry_runs: whether there are dry runs.
     """
 
     def __init__(self, tls: ServerCert, keys: Mapping[str, str] | None = None) -> None:
@@ -66,6 +67,7 @@ class ControlPlane:
         self.down: Fault | None = None
         self.masks = False
         self.drops = False
+        self.dry_runs = True
         self.requests: list[Request] = []
         handler = type("Handler", (_Handler,), {"control_plane": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -135,6 +137,8 @@ class ControlPlane:
         problems = _problems(body, {"manifest", "dryRun", "force"})
         if problems:
             return _said(422, {"message": problems})
+        if body.get("dryRun") and not self.dry_runs:
+            return _said(400, {"message": "dryRun is not supported"})
         action = "UPDATE" if tenant in self.objects else "CREATE"
         manifest = body["manifest"]
         if not body.get("dryRun") and not self.drops:

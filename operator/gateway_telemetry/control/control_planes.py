@@ -166,7 +166,7 @@ class ControlPlanes:
             state = known.state if known is not None else _asked_to_wait(planned, write)
             return state, quiet, None
         problem: Refused | None = None
-        pause: float | None = LOOK_SECONDS * random.uniform(0.8, 1.2)  # noqa: S311 spreads load
+        pause = LOOK_SECONDS * random.uniform(0.8, 1.2)  # noqa: S311 spreads load
         good = None
         try:
             await self._carry_out(write)
@@ -178,17 +178,18 @@ class ControlPlanes:
         else:
             message = f"Tenant {write.tenant[1]} at {write.tenant[0]} holds the settings, which were read back"
             state, good = sink(planned.place, "Programmed", Reason.PROGRAMMED, message), now
+        fought = problem is not None and problem.reason in _FIGHT
         if isinstance(problem, Trouble) and problem.retry_after is not None:
             self._quiet[write.tenant[0]] = now + problem.retry_after
             pause, problem = problem.retry_after, None
-        elif problem is not None and problem.reason in _STANDING:
-            problem = None  # only a change elsewhere helps: trying again soon does not
+        elif problem is not None and (fought or problem.reason in _STANDING):
+            problem = None
         if state.reason is Reason.CONTROL_PLANE_UNAVAILABLE and known is not None and known.good is not None:
             good = known.good
             if now - good < LOOK_SECONDS * 1.2 + GRACE_SECONDS:
                 state = known.state
-        # A failure that is tried again soon is not to be waited for.
-        until = now if problem is not None else now + (pause or 0.0)
+        # What is tried again soon, by the queue or by the count of fights, finds no old answer.
+        until = now if problem is not None or fought else now + pause
         record = self._store.tenant_records.get((view.namespace, write.wanted_record().name))
         self._looks[view.key] = _Look(cause, record, state, until, good)
         return state, pause, problem
@@ -218,13 +219,14 @@ class ControlPlanes:
                     raise why
             self._client.check_may_write(f"PUT tenant {tenant}")
             if observed.tenant is None:
-                # Without an object nothing has told yet whose key this is; the dry run carries no key of LangSmith.
-                check_tenant(Observed(await api.apply({"type": OBJECT_TYPE}, dry_run=True), None), tenant)
+                check_tenant(Observed(await _whose_key(api), None), tenant)
             await self._remember(write, observed)
             if needed.repair:
                 self._fights.count(fight, (state, self._clock()))
             await api.apply(needed.manifest)
             found = await api.read()
+            if observed.manifest is None and found.tenant not in (None, tenant):
+                await api.delete()  # no dry run told whose key it is, and nothing was there before
             check_tenant(found, tenant)
             wrong = differences(write.exporter, found.exporter or {})
             if wrong:
@@ -269,12 +271,19 @@ class ControlPlanes:
         Raises:
             Refused: the control plane or the API server did not let us.
         """
+        quiet = self._quiet.get(record.tenant[0], 0.0)
+        if self._clock() < quiet:
+            raise Refused(Reason.CONTROL_PLANE_UNAVAILABLE, f"{record.tenant[0]} asked to wait: it is tried again")
         try:
             live = await self._client.find(SECRETS, record.namespace, record.name)
             remembered = None if live is None else remembered_of(live)
             if remembered is not None:
                 await self._restore(record, remembered)
             await self._client.delete(SECRETS, record.namespace, record.name, uid=record.uid or None)
+        except Trouble as trouble:
+            if trouble.retry_after is not None:
+                self._quiet[record.tenant[0]] = self._clock() + trouble.retry_after
+            raise
         except ApiError as error:
             raise refusal(error) from None
         self._feed.removed(SECRETS.kind, record.namespace, record.name)
@@ -301,16 +310,26 @@ class ControlPlanes:
             )
 
 
+async def _whose_key(api: ControlPlaneClient) -> str | None:
+    """Return the tenant of a key where no object tells it, by a dry run without LangSmith's key; None if unknown."""
+    try:
+        return await api.apply({"type": OBJECT_TYPE}, dry_run=True)
+    except Trouble as trouble:
+        if trouble.reason is not Reason.CONTROL_PLANE_REFUSED:
+            raise
+        return None
+
+
+_FIGHT = frozenset({Reason.FOUGHT_OVER, Reason.NOT_WRITTEN})
 _STANDING = frozenset(
     {
         Reason.CONTROL_PLANE_CONFLICT,
         Reason.CONTROL_PLANE_KEY_REJECTED,
         Reason.CONTROL_PLANE_REFUSED,
         Reason.TENANT_MISMATCH,
-        Reason.FOUGHT_OVER,
-        Reason.NOT_WRITTEN,
     }
 )
+"""Reasons that only a change elsewhere ends: trying again soon does not help."""
 
 
 def _asked_to_wait(planned: TenantPlan, write: TenantWrite) -> SinkState:

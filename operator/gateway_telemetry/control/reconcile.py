@@ -175,6 +175,7 @@ class Reconciler:
 
     async def _tenant(self, view: Gateway) -> float | None:
         """Configure the control plane that a gateway names."""
+        await self._look_up(view)
         settled = await self._control_planes.settle(view)
         problems = dict(settled.problems)
         if not _suspended(view):
@@ -239,12 +240,16 @@ class Reconciler:
             return False
         return time.monotonic() - self._settling.setdefault(key, time.monotonic()) < NO_PODS_SECONDS
 
-    async def _planner(self, view: Gateway, pods: dict[WorkloadKey, list[Pod]]) -> Planner:
-        """Return a planner that knows all that this gateway's plan asks for; `pods` may be filled later."""
+    async def _look_up(self, view: Gateway) -> None:
+        """Read the Service of the gateway's target, if that is how it is reached."""
         if view.spec is not None:
             target = self._store.targets.get(target_key(view))
             if target is not None and await self._services.refresh(target):
                 self._queue.add(Ref(TARGET, *target.key))
+
+    async def _planner(self, view: Gateway, pods: dict[WorkloadKey, list[Pod]]) -> Planner:
+        """Return a planner that knows all that this gateway's plan asks for; `pods` may be filled later."""
+        await self._look_up(view)
         matching = self._store.workloads_matching(view)
         names = await env_from(self._client, matching)
         reads = view.spec is not None and adapter_of(view.spec.gateway).reads_files
