@@ -9,19 +9,19 @@ FROM ${BUILD_IMAGE} AS build
 ARG PIP_NO_INDEX
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_FIND_LINKS=requirements/wheels PYTHONDONTWRITEBYTECODE=1
 WORKDIR /src
-RUN python3 -m venv /opt/gateway-telemetry && python3 -m venv /opt/build
+RUN python3 -m venv --without-pip /opt/gateway-telemetry && python3 -m venv /opt/build
 # Dependencies first: they change less often than the code. Only wheels, only those whose hashes are locked.
 COPY requirements requirements
 RUN mkdir -p requirements/wheels \
- && /opt/gateway-telemetry/bin/pip install --no-compile --only-binary=:all: --require-hashes -r requirements/runtime.lock \
+ && /opt/build/bin/pip --python=/opt/gateway-telemetry/bin/python install --no-compile --only-binary=:all: \
+      --require-hashes -r requirements/runtime.lock \
  && /opt/build/bin/pip install --only-binary=:all: --require-hashes -r requirements/build.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY operator operator
 # Built outside of the image's environment, so that the build backend does not become part of it. Compiled files do not
 # depend on dates, so that the same sources make the same image; of the Kubernetes client's thousand models two are used.
 RUN /opt/build/bin/pip wheel --no-deps --no-index --no-build-isolation --wheel-dir /wheels . \
- && /opt/gateway-telemetry/bin/pip install --no-compile --no-deps --no-index /wheels/*.whl \
- && /opt/gateway-telemetry/bin/pip uninstall --yes pip setuptools \
+ && /opt/build/bin/pip --python=/opt/gateway-telemetry/bin/python install --no-compile --no-deps --no-index /wheels/*.whl \
  && /opt/gateway-telemetry/bin/python -m compileall -q --invalidation-mode=unchecked-hash \
       -x 'kubernetes/(aio/)?client/(api|models)/' /opt/gateway-telemetry
 

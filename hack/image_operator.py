@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -34,6 +35,9 @@ def missing() -> str | None:
         return "building the image needs Debian or Ubuntu: its base is made of their packages"
     if shutil.which("buildah") is None:
         return "building the image needs buildah: apt-get install --no-install-recommends buildah"
+    tried = subprocess.run(["unshare", "--mount", "--net", "true"], capture_output=True, text=True, check=False)
+    if tried.returncode != 0:
+        return f"building the image needs Linux namespaces: {tried.stderr.strip()}"
     return None
 
 

@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from hack import sbom
 from hack.image_archive import architecture
@@ -29,17 +30,25 @@ def write(path: Path, image: str) -> None:
             bill = sbom.bill(sbom.environment(Path(folder) / "venv"))
         except (sbom.SbomError, subprocess.CalledProcessError) as error:
             raise ImageError(f"bill of materials: {error}") from error
-    bill["components"] += [debian_component(package) for package in base().packages]
+    found = base()
+    bill["components"] += [debian_component(package, release(found.root)) for package in found.packages]
     about = bill.setdefault("metadata", {}).setdefault("properties", [])
     about.append({"name": "gatewaytelemetry.dev:image", "value": image})
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(bill, indent=2) + "\n")
 
 
-def debian_component(package: Package) -> dict[str, Any]:
+def release(root: Path) -> tuple[str, str]:
+    """Return distribution and version of a tree, such as ``("debian", "12")``."""
+    fields = dict(line.split("=", 1) for line in (root / "usr/lib/os-release").read_text().splitlines() if "=" in line)
+    return fields["ID"].strip('"'), fields.get("VERSION_ID", "").strip('"')
+
+
+def debian_component(package: Package, of: tuple[str, str]) -> dict[str, Any]:
     """Return a Debian package as a component (https://github.com/package-url/purl-spec, type deb)."""
-    version = package.version.replace("+", "%2B").replace(":", "%3A")
-    purl = f"pkg:deb/debian/{package.name.replace('+', '%2B')}@{version}?arch={architecture()}"
+    distribution, version = of
+    place = f"{distribution}/{quote(package.name, safe='')}@{quote(package.version, safe='~')}"
+    purl = f"pkg:deb/{place}?arch={architecture()}&distro={distribution}-{version}"
     return {
         "type": "library",
         "bom-ref": purl,
