@@ -67,7 +67,7 @@ def architecture() -> str:
 
 
 def layer(path: Path, trees: Mapping[str, Path]) -> Layer:
-    """Write a layer: everything is root's, nothing has a date, set-user-id bits are dropped, names are in order.
+    """Write a layer: all is root's, readable by everyone, without dates or rights of its own, and in order.
 
     Args:
         path: the tar file to write.
@@ -91,7 +91,7 @@ def _parents(tar: tarfile.TarFile, trees: Mapping[str, Path]) -> None:
 def _add(tar: tarfile.TarFile, path: Path, place: str) -> None:
     details = path.lstat()
     info = tarfile.TarInfo(place)
-    info.mode = stat.S_IMODE(details.st_mode) & ~(stat.S_ISUID | stat.S_ISGID)
+    info.mode = mode(details.st_mode)
     if path.is_symlink():
         info.type, info.linkname, info.mode = tarfile.SYMTYPE, str(path.readlink()), 0o777
         tar.addfile(info)
@@ -105,6 +105,13 @@ def _add(tar: tarfile.TarFile, path: Path, place: str) -> None:
         info.size = details.st_size
         with path.open("rb") as file:
             tar.addfile(info, file)
+
+
+def mode(found: int) -> int:
+    """Return the mode of a file or folder in an image, which must not depend on the umask of whoever made it."""
+    if stat.S_ISDIR(found):
+        return 0o1777 if found & stat.S_ISVTX else 0o755
+    return 0o755 if found & stat.S_IXUSR else 0o644
 
 
 def archive(path: Path, name: str, layers: Sequence[Layer], config: Config) -> None:

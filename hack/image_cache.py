@@ -16,7 +16,7 @@ from pathlib import Path
 from hack.tools import CACHE
 
 HEARTBEAT_SECONDS = 15.0
-KEEP_SECONDS = 24 * 3600.0
+KEEP_SECONDS = 2 * 3600.0
 _STAMP = ".complete"
 
 

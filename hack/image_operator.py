@@ -72,6 +72,8 @@ def context(folder: Path, wheelhouse: Path) -> None:
         else:
             shutil.copy(path, folder / item)
     shutil.copytree(wheelhouse, folder / "requirements" / "wheels")
+    for path in folder.rglob("*"):
+        path.chmod(image_archive.mode(path.stat().st_mode))
 
 
 def build(folder: Path, archive: Path, name: str, run_base: Base, tools_base: Base) -> None:

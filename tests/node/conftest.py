@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hack import image
+from hack import image, image_operator
 from hack import node as nodes
 
 from tests.support.cluster import CONTEXT_VARIABLE, ClusterAccess, Kubectl, kubectl_for, named_cluster
@@ -22,7 +22,7 @@ HERE = Path(__file__).parent
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    why = None if os.environ.get(CONTEXT_VARIABLE) else nodes.missing()
+    why = None if os.environ.get(CONTEXT_VARIABLE) else nodes.missing() or image_operator.missing()
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.node)

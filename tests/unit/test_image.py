@@ -28,7 +28,9 @@ def tree(folder: Path) -> Path:
     (folder / "b").mkdir(parents=True)
     (folder / "b" / "program").write_text("#!/bin/true\n")
     (folder / "b" / "program").chmod(0o4755)
+    (folder / "b").chmod(0o2700)
     (folder / "a").write_text("one")
+    (folder / "a").chmod(0o600)
     (folder / "link").symlink_to("b/program")
     return folder
 
