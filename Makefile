@@ -75,9 +75,10 @@ bench: setup ## Measure, as ratios within one run
 	$(PY) -m tests.bench
 	$(PY) -m tests.bench.planning
 
-demo: setup ## The main job, end to end, on a cluster of its own
+demo: setup ## The main job, end to end: on a real node of its own where the machine can, else without (make demo NODE=no)
 	@$(PY) hack/tools.py > /dev/null
-	$(PY) -m hack.demo
+	@if [ "$(NODE)" != no ] && [ -z "$(CONTEXT)" ] && $(PY) -m hack.node_demo possible; \
+	then $(PY) hack/tools.py --tier node > /dev/null && $(PY) -m hack.node_demo; else $(PY) -m hack.demo; fi
 
 cluster-up: setup ## Start the test cluster; the last line is the path of its kubeconfig
 	@$(PY) -m hack.cluster up

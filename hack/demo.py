@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The main job, end to end, on real parts: ``make demo``.
+"""The main job, end to end, on real parts, without a node: ``make demo`` where there can be none.
 
 A control plane of its own (or a kind cluster that you name), the chart's objects, the operator, a LangSmith stand-in
 under a path prefix and behind a private CA, and the real LiteLLM proxy, started with exactly the environment and files
@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
@@ -39,6 +39,8 @@ from tests.unit.langsmith_standin.clients import sdk
 from hack import cluster, tools
 
 Object = dict[str, Any]
+Handler = Callable[[int, FrameType | None], Any] | int | None
+"""What `signal.signal` takes and returns."""
 
 NAMESPACE = "gateway-telemetry-demo"
 SYSTEM = helm.NAMESPACE
@@ -59,12 +61,13 @@ class DemoError(Exception):
 class Narrator:
     """Tells what is done, step by step."""
 
-    def __init__(self) -> None:
+    def __init__(self, steps: int) -> None:
+        self._steps = steps
         self._number = 0
 
     def step(self, text: str) -> None:
         self._number += 1
-        print(f"\n[{self._number}/{STEPS}] {text}", flush=True)
+        print(f"\n[{self._number}/{self._steps}] {text}", flush=True)
 
     def say(self, text: str) -> None:
         print("\n".join(f"      {line}".rstrip() for line in text.splitlines()), flush=True)
@@ -136,7 +139,7 @@ def manifests(langsmith: StandIn, ca: CertificateAuthority, key: str) -> list[Ob
     items["Secret"]["stringData"]["api-key"] = key
     spec = items["LangSmithTarget"]["spec"]
     del spec["saas"]
-    spec["selfHosted"] = {"url": f"https://127.0.0.1:{langsmith.port}", "basePath": BASE_PATH}
+    spec["selfHosted"] = {"url": langsmith.url.removesuffix(f"/{BASE_PATH}"), "basePath": BASE_PATH}
     spec |= {"caBundleRef": {"kind": "ConfigMap", "name": "langsmith-ca", "key": "ca.crt"}}
     spec |= {"workspaceId": WORKSPACE, "project": PROJECT}
     labels = {"gatewaytelemetry.dev/role": "source"}
@@ -224,7 +227,7 @@ def demonstrate(context: str | None, folder: Path) -> None:
     Raises:
         DemoError: a result is not as it must be.
     """
-    tell = Narrator()
+    tell = Narrator(STEPS)
     with ExitStack() as stack:
         tell.step(f"cluster: {context or 'etcd, kube-apiserver, kube-controller-manager, kube-scheduler and kwok'}")
         access = stack.enter_context(chosen_cluster(context, folder))
@@ -267,8 +270,19 @@ def demonstrate(context: str | None, folder: Path) -> None:
         kubectl("delete", "namespace", NAMESPACE, "--wait=false")
 
 
-def _end(number: int, frame: FrameType | None) -> NoReturn:
-    raise SystemExit(128 + number)
+def forget_ca_overrides() -> None:
+    """Drop the variables of this machine that win over the CA that LangSmith's SDK is given."""
+    for name in CA_OVERRIDES:
+        os.environ.pop(name, None)
+
+
+def end_on_signal() -> Handler:
+    """Let a request to end unwind all that was started; return what was done about it before."""
+
+    def end(number: int, frame: FrameType | None) -> NoReturn:
+        raise SystemExit(128 + number)
+
+    return signal.signal(signal.SIGTERM, end)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -281,10 +295,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="use this kind cluster of your kubeconfig (also $CONTEXT) in place of a control plane of the demo's own",
     )
     options = parser.parse_args(arguments)
-    for name in CA_OVERRIDES:  # both win over the CA that LangSmith's SDK is given
-        os.environ.pop(name, None)
+    forget_ca_overrides()
     began = time.monotonic()
-    previous = signal.signal(signal.SIGTERM, _end)
+    previous = end_on_signal()
     try:
         with tempfile.TemporaryDirectory(prefix="gateway-telemetry-demo-") as folder:
             demonstrate(options.context, Path(folder))
