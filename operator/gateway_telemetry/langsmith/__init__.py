@@ -1,7 +1,7 @@
 """Proof that traces arrive: probe, canary and evidence, over LangSmith's public HTTP API.
 
 This is the only package that speaks to LangSmith. Nothing in it raises for what the network or a server do: they
-become findings with a reason of ``api/reasons.py``; see docs/verification.md.
+become findings with a reason of ``api/reasons/``; see docs/verification.md.
 """
 
 from __future__ import annotations

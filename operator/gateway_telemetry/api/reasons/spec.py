@@ -1,0 +1,237 @@
+"""The spec, what it refers to, and the states that are good or not yet known."""
+
+from __future__ import annotations
+
+from gateway_telemetry.api.reasons.names import Reason, Severity
+from gateway_telemetry.api.reasons.rows import UNPROVEN, ReasonEntry, bad, ok
+
+ROWS: tuple[ReasonEntry, ...] = (
+    ok(Reason.ACCEPTED, ("Accepted",), "The spec is valid and its host is allowed."),
+    ok(Reason.RESOLVED, ("ResolvedRefs",), "All that the spec refers to was found and is usable."),
+    ok(Reason.PROGRAMMED, ("Programmed",), "Every matched workload carries the settings and has rolled out."),
+    ok(Reason.READY, ("Ready",), "Everything that counts towards Ready holds."),
+    ReasonEntry(
+        Reason.PENDING,
+        ("Accepted", "ResolvedRefs", "Programmed", *UNPROVEN, "Ready"),
+        "Unknown",
+        Severity.WAITING,
+        "The operator has not come to this yet, or an earlier condition must hold first.",
+    ),
+    ReasonEntry(
+        Reason.NOT_VERIFIED,
+        UNPROVEN,
+        "Unknown",
+        Severity.UNKNOWN,
+        "Nothing is looked at here (render, or an operator with --no-verify), so nothing is claimed.",
+        "Look into the LangSmith project for the traces.",
+    ),
+    bad(
+        Reason.INVALID_SPEC,
+        "Accepted",
+        "The object breaks a rule of its kind.",
+        "Change the field that the message names. An API server with the current CRDs refuses most of these: "
+        "update the CRDs.",
+        also=("ResolvedRefs", "Programmed"),
+    ),
+    bad(
+        Reason.INVALID_URL,
+        "Accepted",
+        "selfHosted.url cannot be read as the URL of a LangSmith.",
+        "Write https://, the host and, where there is one, the port and path, e.g. https://langsmith.example.com.",
+    ),
+    bad(
+        Reason.MISSING_SCHEME,
+        "Accepted",
+        "selfHosted.url has no scheme.",
+        "Write https:// in front of the host.",
+    ),
+    bad(
+        Reason.UNSUPPORTED_SCHEME,
+        "Accepted",
+        "The URL's scheme is neither https nor http; LangSmith takes OTLP over HTTP only, not gRPC.",
+        "Write https://.",
+    ),
+    bad(
+        Reason.INSECURE_SCHEME,
+        "Accepted",
+        "http:// would send the key and all prompts in the clear.",
+        "Write https://, or set spec.allowPlaintext: true for a self-hosted install on a trusted network.",
+    ),
+    bad(
+        Reason.USER_INFO_NOT_ALLOWED,
+        "Accepted",
+        "The URL holds a user name or password.",
+        "Take it out; the key belongs into the Secret of spec.credentials.ingest.secretRef.",
+    ),
+    bad(
+        Reason.QUERY_NOT_ALLOWED,
+        "Accepted",
+        "The URL holds a query or a fragment.",
+        "Write only scheme, host, port and path.",
+    ),
+    bad(
+        Reason.UI_URL_NOT_API_URL,
+        "Accepted",
+        "The URL is that of LangSmith's web app, not of its API.",
+        "Use the API host that the message names, or spec.saas with the region.",
+    ),
+    bad(
+        Reason.INVALID_BASE_PATH,
+        "Accepted",
+        "selfHosted.basePath is not a plain path, or contradicts the path of the URL.",
+        "Write the chart value config.basePath of LangSmith, e.g. langsmith or langsmith/dev.",
+    ),
+    bad(
+        Reason.HOST_NOT_ALLOWED,
+        "Accepted",
+        "The operator's configuration does not allow this host.",
+        "Ask the operator's administrator to add it to the chart value allowedHosts (flag --allow-host).",
+    ),
+    bad(
+        Reason.SERVICE_NOT_ALLOWED,
+        "Accepted",
+        "The Service of selfHosted.serviceRef does not exist, or points outside the cluster.",
+        "Name a Service with a selector; an ExternalName Service is refused, use selfHosted.url for such a host.",
+    ),
+    ReasonEntry(
+        Reason.SUSPENDED,
+        ("Suspended",),
+        "True",
+        Severity.UNKNOWN,
+        "spec.suspend is set: the operator writes nothing; the other conditions are from before.",
+        "Remove spec.suspend to go on.",
+    ),
+    bad(
+        Reason.SECRET_NOT_FOUND,
+        "ResolvedRefs",
+        "The Secret does not exist, or lacks the label that gives it to the operator.",
+        "Create it, and run: kubectl label secret NAME gatewaytelemetry.dev/role=source",
+    ),
+    bad(
+        Reason.SECRET_KEY_MISSING,
+        "ResolvedRefs",
+        "The Secret has no such key in its data.",
+        "Name a key that exists, or add it.",
+    ),
+    bad(
+        Reason.KEY_EMPTY,
+        "ResolvedRefs",
+        "The API key is empty.",
+        "Put the key into the Secret.",
+    ),
+    bad(
+        Reason.KEY_MALFORMED,
+        "ResolvedRefs",
+        "The API key holds characters that no key has: quotes, spaces, control or binary characters.",
+        "Store the bare key: kubectl create secret generic NAME --from-literal=KEY=lsv2_sk_...",
+    ),
+    bad(
+        Reason.KEY_DOUBLE_ENCODED,
+        "ResolvedRefs",
+        "The API key was base64-encoded twice.",
+        "Encode it once under data, or write it as it is under stringData.",
+    ),
+    bad(
+        Reason.KEY_LEGACY,
+        "ResolvedRefs",
+        "The API key begins with ls__; LangSmith ended such keys on 2024-10-22.",
+        "Create a service key (lsv2_sk_...) in LangSmith and store that.",
+        also=("Authenticated", "Ingesting", "Delivered"),
+    ),
+    bad(
+        Reason.KEY_NOT_FOR_HOST,
+        "ResolvedRefs",
+        "The Secret's annotation gatewaytelemetry.dev/hosts does not name the target's host.",
+        "If the key may be sent there, add the host to the annotation.",
+    ),
+    bad(
+        Reason.CA_BUNDLE_NOT_FOUND,
+        "ResolvedRefs",
+        "The ConfigMap or Secret of caBundleRef does not exist, or lacks the label that gives it to the operator.",
+        "Create it, and run: kubectl label configmap NAME gatewaytelemetry.dev/role=source",
+    ),
+    bad(
+        Reason.CA_BUNDLE_KEY_MISSING,
+        "ResolvedRefs",
+        "The CA bundle has no such key in its data.",
+        "Name a key that exists in caBundleRef.key.",
+    ),
+    bad(
+        Reason.CA_BUNDLE_INVALID,
+        "ResolvedRefs",
+        "The CA bundle is empty or not made of PEM certificates.",
+        "Store the CA certificates in PEM form (-----BEGIN CERTIFICATE-----).",
+    ),
+    bad(
+        Reason.CA_BUNDLE_HAS_PRIVATE_KEY,
+        "ResolvedRefs",
+        "The CA bundle holds a private key, which would be copied beside every gateway.",
+        "Store the certificates only, and treat that key as exposed.",
+    ),
+    bad(
+        Reason.TARGET_NOT_FOUND,
+        "ResolvedRefs",
+        "No such LangSmithTarget, or it does not admit this namespace.",
+        "Check targetRef; a target in another namespace must admit this one in its spec.allowedNamespaces.",
+    ),
+    bad(
+        Reason.TARGET_NOT_READY,
+        "ResolvedRefs",
+        "The LangSmithTarget's own Accepted or ResolvedRefs is not True.",
+        "Look at the target: kubectl describe langsmithtarget NAME.",
+    ),
+    bad(
+        Reason.PROJECT_MISSING,
+        "ResolvedRefs",
+        "Neither the GatewayTelemetry nor its target names a project; traces would land in 'default'.",
+        "Set spec.project.",
+    ),
+    bad(
+        Reason.PROJECT_NOT_ALLOWED,
+        "ResolvedRefs",
+        "The target's spec.allowedProjects does not hold this project.",
+        "Use one of the allowed projects, or ask the target's owner to add it.",
+    ),
+    bad(
+        Reason.PROJECT_NOT_HEADER_SAFE,
+        "ResolvedRefs",
+        "The project's name holds characters that no HTTP header can carry (above U+00FF).",
+        "Use a project name in ASCII.",
+    ),
+    bad(
+        Reason.PROJECT_UNSUPPORTED,
+        "Programmed",
+        "This gateway cannot be given this project name, or would send it in another form than others do.",
+        "Use a project name without the characters that the message names.",
+    ),
+    bad(
+        Reason.CA_BUNDLE_UNSUPPORTED,
+        "Programmed",
+        "The target has a CA bundle, and this gateway has no certificate setting for its exporter alone.",
+        "Let the gateway trust the CA by its own means and set spec.gateway.caInstalled: true.",
+    ),
+    bad(
+        Reason.CAPTURE_UNSUPPORTED,
+        "Programmed",
+        "spec.capture.content is false, and nothing that can be written makes this gateway leave content out.",
+        "Switch content off in the gateway's own configuration, as the message says, and remove spec.capture.",
+    ),
+    bad(
+        Reason.ATTRIBUTES_UNSUPPORTED,
+        "Programmed",
+        "This gateway cannot be given spec.resourceAttributes, or not one with such a value.",
+        "Remove them, or let the gateway's own configuration add them, as the message says.",
+    ),
+    bad(
+        Reason.COLLECTOR_REQUIRED,
+        "Programmed",
+        "This gateway exports by gRPC only; LangSmith takes OTLP over HTTP only.",
+        "Put an OpenTelemetry Collector in between, and write a GatewayTelemetry for that.",
+    ),
+    bad(
+        Reason.GATEWAY_VERSION_UNSUPPORTED,
+        "Programmed",
+        "This version of the gateway is configured in another way, or its version cannot be told.",
+        "Use the way that the message names.",
+    ),
+)
