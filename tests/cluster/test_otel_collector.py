@@ -14,8 +14,9 @@ from hack.cluster import free_ports
 from tests.support import collector, objects, pod_process
 from tests.support.account import chart_account
 from tests.support.apiproxy import ApiProxy, Drop, on
-from tests.support.cluster import ClusterAccess
-from tests.support.kube import Kube, condition, same, wait
+from tests.support.cluster import ClusterAccess, service_account_kubeconfig
+from tests.support.helm import rendered
+from tests.support.kube import MERGE_PATCH, Kube, KubeError, condition, same, wait
 from tests.support.langsmith import CertificateAuthority, StandIn
 from tests.support.objects import Object
 from tests.support.operator import PROGRAM, OperatorProcess, Watching, watching
@@ -382,3 +383,52 @@ def test_an_uninstall_takes_it_out(cluster: ClusterAccess, kube: Kube, namespace
     assert (done.returncode, done.stderr) == (0, "")
     assert text(kube, namespace) == TEXT
     assert config_hash(kube.get("deployment", namespace, "otelcol") or {}) is None
+
+
+CLUSTER_WIDE = ("ClusterRole", "ClusterRoleBinding", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
+
+
+@pytest.mark.parametrize("allowed", [True, False], ids=["allowed", "not-allowed"])
+def test_the_admission_policy_lets_it_through_only_where_that_is_asked_for(
+    cluster: ClusterAccess, kube: Kube, namespace: str, tmp_path: Path, allowed: bool
+) -> None:
+    values = {"admissionPolicy": {"enabled": True}, "crds": {"enabled": False}, "writes": {"configMaps": allowed}}
+    made = [item for item in rendered(values, namespace=namespace) if item["kind"] != "Deployment"]
+    for item in made:
+        kube.create(item)
+    try:
+        account = service_account_kubeconfig(cluster, namespace, "gateway-telemetry-operator", tmp_path, 3600)
+        kube.apply(collector.config_map(namespace, TEXT))
+        with Kube(ClusterAccess(account)) as stolen:
+            kube.wait(
+                "the policy is in force", lambda: is_refused(stolen, namespace, {"metadata": {"labels": {"a": "b"}}})
+            )
+            assert is_refused(stolen, namespace, {"data": {"new": "key"}})
+            assert is_refused(stolen, namespace, {"data": {collector.KEY: "other"}}) is not allowed
+        kube.apply(objects.secret(namespace))
+        kube.apply(objects.target(namespace))
+        kube.apply(collector.deployment(namespace))
+        with OperatorProcess(account, tmp_path, f"--watch-namespace={namespace}"):
+            kube.apply(telemetry(namespace))
+            if allowed:
+                ready(kube, namespace)
+                assert EXPORTER in text(kube, namespace)
+            else:
+                assert "set its value writes.configMaps: true" in refused(kube, namespace, "RBACDenied")
+            kube.delete("gatewaytelemetry", namespace, "gateway")
+            kube.wait_gone("gatewaytelemetry", namespace, "gateway")
+        assert text(kube, namespace) == TEXT
+    finally:
+        for item in made:
+            if item["kind"] in CLUSTER_WIDE:
+                kube.delete(item["kind"], None, item["metadata"]["name"])
+
+
+def is_refused(stolen: Kube, namespace: str, patch: Object) -> bool:
+    """Tell whether the policy refuses a change of the ConfigMap; nothing is changed."""
+    path = stolen.resource("configmap").path(namespace, "otelcol")
+    try:
+        stolen.call("PATCH", path, patch, params={"dryRun": "All"}, content_type=MERGE_PATCH)
+    except KubeError as error:
+        return "only write and delete what carries its label" in error.message
+    return False

@@ -91,6 +91,8 @@ class Reconciler:
         self._denied = Denied(queue.add)
         self._deleting_since: dict[Key, float] = {}
         self._settling: dict[Key, float] = {}
+        self._unwritten: set[Key] = set()
+        """Gateways of which the last write into the object of ``install.resource`` failed."""
 
     def finalizers(self, *, wanted: bool) -> None:
         """Say whether finalizers may be put on; without, those that are there are taken off."""
@@ -254,7 +256,7 @@ class Reconciler:
         names = await env_from(self._client, matching)
         reads = view.spec is not None and adapter_of(view.spec.gateway).reads_files
         texts = await files(self._client, matching) if reads else {}
-        configured = await resources.read(self._client, view)
+        configured = replace(await resources.read(self._client, view), unwritten=view.key in self._unwritten)
         return Planner(
             self._store,
             self._options,
@@ -295,8 +297,10 @@ class Reconciler:
         failures = await self._undo(plan.restore) | await self._former_tenants(view)
         remain = remain or bool(failures)
         if resource is not None and not failures:
+            self._unwritten.add(view.key)
             try:
                 await self._writer.resource(view, resource)
+                self._unwritten.discard(view.key)
             except Refused as refused:
                 failures[resource.kind, resource.namespace, resource.name] = refused
         if any(key[0] in CONFIGURED for key in failures):
@@ -357,6 +361,7 @@ class Reconciler:
         if self._verifier is not None:
             self._verifier.forget_gateway(key)
         self._settling.pop(key, None)
+        self._unwritten.discard(key)
         records = [*restorable(self._store, key), *self._forgotten(view)]
         began = self._deleting_since.setdefault(key, time.monotonic())
         hurry = time.monotonic() - began > PATIENT_SECONDS

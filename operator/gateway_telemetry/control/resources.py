@@ -109,6 +109,12 @@ async def _patch(client: Client, resource: Resource, namespace: str, name: str, 
     except Invalid as error:
         if error.fields:
             raise  # the API server names what breaks a rule of the kind
+        if "denied request" in error.message:
+            raise Refused(
+                Reason.RBAC_DENIED,
+                f"{error.message}; if that is the chart's own policy, set its value "
+                f"writes.{VALUES[resource.kind]}: true",
+            ) from None
         # A failed test: somebody was faster. The next plan is made of what they wrote.
         raise Refused(
             Reason.WRITE_FAILED,

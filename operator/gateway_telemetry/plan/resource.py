@@ -13,7 +13,7 @@ import io
 import json
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gateway_telemetry.adapters import CONFIG_HASH, Context, ResourceAdapter, Settings, adapter_of
@@ -58,11 +58,13 @@ class Found:
         obj: the object, or None.
         problem: why it could not be read.
         note: what is worth knowing about the pods that its controller makes.
+        unwritten: whether the last write of it failed: that something is missing is nobody's doing then.
     """
 
     obj: Mapping[str, Any] | None = None
     problem: Refused | None = None
     note: str = ""
+    unwritten: bool = False
 
 
 ResourceLookup = Callable[[Gateway], Found]
@@ -139,10 +141,13 @@ def resource_write(
     settings = adapter.settings(context)
     plan = _in_config_map if ref.kind == "ConfigMap" else _in_object
     try:
-        return plan(view, ref, adapter, context, settings, found.obj, record)
+        write = plan(view, ref, adapter, context, settings, found.obj, record)
     except WrongShape as problem:
         key = "" if ref.key is None else f", key {ref.key}"
         raise Refused(Reason.RESOURCE_INVALID, f"{where}{key}: {problem}") from None
+    if not write.repair or not found.unwritten:
+        return write
+    return replace(write, repair=False, added=replace(write.added, repairs=write.added.repairs - 1))
 
 
 def _check_free(obj: Mapping[str, Any], where: str) -> None:
