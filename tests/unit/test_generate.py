@@ -92,7 +92,10 @@ def test_no_crd_lies_there_that_nothing_generates() -> None:
             "gatewaytelemetries",
             "gatewaytelemetry",
             "gt",
-            ["Ready", "Reason", "Gateway", "Target", "Project", "Matched", "Programmed", "Message", "Age"],
+            [
+                *("Ready", "Reason", "Gateway", "Target", "Project", "Delivered", "Last-Trace"),
+                *("Matched", "Programmed", "Message", "Age"),
+            ],
         ),
     ],
 )
