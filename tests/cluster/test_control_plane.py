@@ -5,11 +5,14 @@ The control plane is a stand-in behind real TLS that knows TrueFoundry's own typ
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -363,8 +366,20 @@ def test_an_operator_that_was_killed_finds_what_it_wrote(shop: Shop, operator: W
     assert after["status"]["conditions"] == before["status"]["conditions"]
     shop.kube.merge_patch("gatewaytelemetry", shop.name, "gateway", {"spec": {"deletionPolicy": "Orphan"}})
     shop.kube.wait("the finalizer is off", lambda: "finalizers" not in metadata(shop))
+    shop.kube.wait("it is remembered that it stays", lambda: remembered(shop)["orphan"])
     shop.delete()
-    assert shop.control_plane.exporter is not None
+    # The next of that name sees what the first has left; had it been taken back, it would be written anew.
+    shop.programmed()
+    assert len(shop.control_plane.writes()) == 1
+    assert not remembered(shop)["orphan"]
+    shop.delete()
+    assert shop.control_plane.objects == {}
+
+
+def remembered(shop: Shop) -> Object:
+    (record,) = shop.records()
+    found: Object = json.loads(base64.b64decode(record["data"]["control-plane.json"]))
+    return found
 
 
 def metadata(shop: Shop) -> Object:
@@ -411,34 +426,55 @@ def test_uninstall_gives_it_back_and_a_reporting_operator_writes_nothing(
 def test_traces_arrive_by_what_stands_in_the_control_plane(
     cluster: ClusterAccess, kube: Kube, control_plane: ControlPlane, authority: CertificateAuthority, tmp_path: Path
 ) -> None:
+    keys = {KEY: WORKSPACE}
     with (
-        StandIn("langsmith/dev", tls=authority.server("127.0.0.1"), keys={KEY: WORKSPACE}) as langsmith,
+        StandIn(tls=authority.server("127.0.0.1"), keys=keys) as root,
+        StandIn("langsmith/dev", tls=authority.server("127.0.0.1"), keys=keys) as below_a_path,
         watching(kube, cluster.kubeconfig, tmp_path / "operator", 1, *FLAGS, verify=True) as operator,
     ):
         shop = Shop(kube, operator.namespace(), control_plane)
         furnish(kube, shop.name, authority)
-        credential = {"secretRef": {"name": "langsmith", "key": "api-key"}}
-        own = {
-            "selfHosted": {"url": langsmith.url},
-            "caBundleRef": {"kind": "ConfigMap", "name": "corp-ca"},
-            "credentials": {"ingest": credential, "read": credential},
-            "workspaceId": WORKSPACE,
-            "verification": {"probeInterval": "30s", "canary": {"mode": "Off"}},
-        }
-        kube.apply(objects.target(shop.name, "own", **own))
-        wanted = shop.gateway(targetRef={"name": "own"}, project="Checkout prod")
-        # The stand-in's gateway trusts the CA by its own means, as a control plane with global.customCA would.
-        wanted["spec"]["gateway"]["caInstalled"] = True
-        kube.apply(wanted)
-        shop.wait("Delivered", "Unknown", "NoTraffic")
-        command = [sys.executable, truefoundry_gateway.__file__, control_plane.url, TFY_KEY, str(authority.bundle)]
-        environment = {key: text for key, text in os.environ.items() if not key.endswith("_CA_BUNDLE")}
-        ended = subprocess.run(
-            [*command, "What is 6 times 7?"], env=environment, capture_output=True, text=True, timeout=60, check=False
-        )
-        assert ended.returncode == 0, ended.stderr
-        shop.wait("Delivered")
-        with sdk(langsmith.api_url, key=KEY, ca=authority.bundle) as client:
-            (run,) = runs_of(client, "Checkout prod")
-        assert run.name == "ChatCompletion"
+        for name, langsmith, project in (
+            ("root", root, "Checkout prod"),
+            ("path", below_a_path, "Payments, EU"),
+        ):
+            kube.apply(self_hosted(shop.name, name, langsmith))
+            wanted = shop.gateway(targetRef={"name": name}, project=project)
+            # The stand-in's gateway trusts the CA by its own means, as a control plane with global.customCA would.
+            wanted["spec"]["gateway"]["caInstalled"] = True
+            kube.apply(wanted)
+            kube.wait("it is told where to", partial(exports_to, control_plane, langsmith.url))
+            shop.wait("Delivered", "Unknown", "NoTraffic")
+            export(control_plane, authority)
+            shop.wait("Delivered")
+            with sdk(langsmith.api_url, key=KEY, ca=authority.bundle) as client:
+                assert [run.name for run in runs_of(client, project)] == ["ChatCompletion"]
         shop.delete()
+
+
+def self_hosted(namespace: str, name: str, langsmith: StandIn) -> Object:
+    credential = {"secretRef": {"name": "langsmith", "key": "api-key"}}
+    return objects.target(
+        namespace,
+        name,
+        selfHosted={"url": langsmith.url},
+        caBundleRef={"kind": "ConfigMap", "name": "corp-ca"},
+        credentials={"ingest": credential, "read": credential},
+        workspaceId=WORKSPACE,
+        verification={"probeInterval": "30s", "canary": {"mode": "Off"}},
+    )
+
+
+def exports_to(control_plane: ControlPlane, url: str) -> bool:
+    endpoint: str = (control_plane.exporter or {}).get("endpoint", "")
+    return endpoint.startswith(url)
+
+
+def export(control_plane: ControlPlane, authority: CertificateAuthority) -> None:
+    """Let the tenant's gateway serve one request: a program exports by what the control plane says."""
+    command = [sys.executable, truefoundry_gateway.__file__, control_plane.url, TFY_KEY, str(authority.bundle)]
+    environment = {key: text for key, text in os.environ.items() if not key.endswith("_CA_BUNDLE")}
+    ended = subprocess.run(
+        [*command, "What is 6 times 7?"], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ended.returncode == 0, ended.stderr

@@ -38,7 +38,7 @@ class TrueFoundry(Adapter):
         headers="percent-encoded",
         notes=(
             f"The chart's version is read from the label `{CHART_LABEL}`; from 0.80 on the control plane exports, and "
-            "`install.controlPlane` is the way.",
+            "`install.controlPlane` is the way: [truefoundry.md](truefoundry.md).",
             f'The chart renders `{_SWITCH}: "false"` itself: set it to `"true"` in its values.',
         ),
     )

@@ -155,7 +155,7 @@ class ControlPlanes:
     async def _write(self, planned: TenantPlan, write: TenantWrite) -> tuple[SinkState, float | None, Refused | None]:
         """Return the state of the sink, when to look again, and what is to be tried again sooner."""
         view, now = write.view, self._clock()
-        cause = digest(write.exporter), write.wanted_record().access, view.uid, requested(view)
+        cause = write.wanted_record(), requested(view)
         known = self._looks.get(view.key)
         if known is not None and (known.cause != cause or known.record != write.record):
             known = None
