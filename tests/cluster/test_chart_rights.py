@@ -57,11 +57,11 @@ def test_rights_in_all_namespaces() -> None:
     (lease,) = of_kind(chart, "Role")
     assert lease["metadata"]["namespace"] == "gateway-telemetry-system"
     assert rules(lease) == {
-        *((verb, "leases") for verb in ("create", "get", "update")),
+        *((verb, "leases") for verb in ("create", "get", "update", "delete")),
         ("patch", "deployments/scale"),
     }
     own = ["gateway-telemetry-operator"]
-    assert [item.get("resourceNames") for item in lease["rules"]] == [None, own, own]
+    assert [item.get("resourceNames") for item in lease["rules"]] == [None, own, own, own]
 
 
 def test_rights_in_named_namespaces_only() -> None:
@@ -73,7 +73,7 @@ def test_rights_in_named_namespaces_only() -> None:
         ("gateway-telemetry-system", "gateway-telemetry-operator"): WATCHED,
         ("gateway-telemetry-system", "gateway-telemetry-operator-lease"): {
             ("patch", "deployments/scale"),
-            *((verb, "leases") for verb in ("create", "get", "update")),
+            *((verb, "leases") for verb in ("create", "get", "update", "delete")),
         },
     }
     for binding in of_kind(chart, "RoleBinding"):

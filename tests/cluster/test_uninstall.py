@@ -96,6 +96,7 @@ def test_helm_uninstall_leaves_nothing_behind(release: tuple[Installed, Helm, st
     assert condition(kube.get("langsmithtarget", watched, "prod"), "Ready")["reason"] == "Uninstalled"
     assert kube.list("secret", watched, "gatewaytelemetry.dev/role=copy") == []
     assert done.stdout.splitlines()[-1] == "nothing of the operator's is left"
+    assert kube.list("lease", installed.home) == []
     again = installed.uninstall()
     assert again.returncode == 0
     helm("uninstall", RELEASE, "-n", installed.home, "--wait")

@@ -60,6 +60,8 @@ class Elector:
         """Set whenever leadership was lost; whoever waits for it clears it."""
         self.answered = asyncio.Event()
         """Set once the API server has told who leads, whoever that is."""
+        self.remove_at_end = False
+        """Whether a Lease that is held is deleted at the end in place of being given back: nobody leads after this."""
 
     def holds(self) -> bool:
         """Tell whether a write may be sent now."""
@@ -158,7 +160,7 @@ class Elector:
         return {"apiVersion": LEASES.api_version, "kind": LEASES.kind, "metadata": metadata, "spec": spec}
 
     async def _give_back(self) -> None:
-        """Let the next leader start at once instead of after a lease duration."""
+        """Let the next leader start at once instead of after a lease duration; or let there be no more Lease."""
         if not self.leading.is_set():
             return
         self.leading.clear()
@@ -166,6 +168,9 @@ class Elector:
             async with asyncio.timeout(self._times.retry):
                 lease = await self._client.find(LEASES, self._namespace, self._name)
                 if lease is None or (lease.get("spec") or {}).get("holderIdentity") != self._identity:
+                    return
+                if self.remove_at_end:
+                    await self._client.delete(LEASES, self._namespace, self._name)
                     return
                 body = self._body(lease, now_text())
                 body["spec"] |= {"holderIdentity": "", "leaseDurationSeconds": 1}

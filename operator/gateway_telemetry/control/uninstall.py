@@ -68,6 +68,9 @@ async def uninstall(settings: Settings, deployment: tuple[str, str] | None, seco
                     f"Lease {lease}: the operator still holds it, so nothing was taken back: stop it, and try again"
                 ]
             client.guard = elector.holds
+            left = await _take_back(client, settings, deadline, say)
+            elector.remove_at_end = not left
+            return left
         return await _take_back(client, settings, deadline, say)
 
 
