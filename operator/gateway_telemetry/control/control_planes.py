@@ -221,9 +221,10 @@ class ControlPlanes:
             if observed.tenant is None:
                 check_tenant(Observed(await _whose_key(api), None), tenant)
             await self._remember(write, observed)
-            if needed.repair:
-                self._fights.count(fight, (state, self._clock()))
             await api.apply(needed.manifest)
+            if needed.repair:
+                # Only now: a write that did not arrive is no fight.
+                self._fights.count(fight, (state, self._clock()))
             found = await api.read()
             if observed.manifest is None and found.tenant not in (None, tenant):
                 await api.delete()  # no dry run told whose key it is, and nothing was there before
