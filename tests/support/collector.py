@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExportResult
 from tests.support import objects
 from tests.support.kube import Kube, wait
 from tests.support.objects import Object
-from tests.support.pod import pod_arguments, pod_environment, pod_files
+from tests.support.pod import Mount, pod_arguments, pod_environment, pod_files
 from tests.support.pod_process import PodProcess
 
 FOLDER = "/conf"
@@ -74,11 +74,11 @@ def deployment(namespace: str, name: str = "otelcol", **more: Any) -> Object:
 
 
 @contextmanager
-def running(kube: Kube, live: Object, port: int, log: Path) -> Iterator[PodProcess]:
+def running(kube: Kube, live: Object, port: int, log: Path, extra: Sequence[Mount] = ()) -> Iterator[PodProcess]:
     """Run the Collector with what its live Deployment and ConfigMap say."""
     env = pod_environment(kube, live)
     command = [str(build(TOOLS["otelcol"])), *pod_arguments(live, env)]
-    with PodProcess(command, env, pod_files(kube, live), log=log) as process:
+    with PodProcess(command, env, [*pod_files(kube, live), *extra], log=log) as process:
 
         def listens() -> bool:
             process.check()

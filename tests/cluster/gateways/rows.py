@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from hack import tools
+from hack.cluster import free_ports
 
 from tests.programs import python_sdk
-from tests.support import node, objects
+from tests.support import collector, node, objects
 from tests.support.envoy import Envoy
 from tests.support.kube import Kube
 from tests.support.litellm import LiteLLM
@@ -147,6 +148,25 @@ def _request(kube: Kube, live: Object, extra: Sequence[Mount], folder: Path, mar
         yield
 
 
+def _collector(namespace: str, name: str) -> list[Object]:
+    (port,) = free_ports(1)
+    workload = collector.deployment(namespace, name, ports=[{"containerPort": port}])
+    return [collector.config_map(namespace, collector.CONFIG.format(port=port), name), workload]
+
+
+@contextmanager
+def _span(kube: Kube, live: Object, extra: Sequence[Mount], folder: Path, mark: str) -> Iterator[None]:
+    port = live["spec"]["template"]["spec"]["containers"][0]["ports"][0]["containerPort"]
+    with collector.running(kube, live, port, folder / "collector.log", extra):
+        collector.send_span(port, mark)
+        yield
+
+
+def _resource(name: str) -> Object:
+    ref = {"kind": "ConfigMap", "name": name, "key": collector.KEY}
+    return {"install": {"resource": {"ref": ref, "workloads": {"selector": {"matchLabels": {"app": name}}}}}}
+
+
 def _reference(name: str) -> Object:
     workloads = {"selector": {"matchLabels": {"app": name}}}
     return {"install": {"reference": {"secretName": f"{name}-traces", "workloads": workloads}}}
@@ -179,4 +199,12 @@ ROWS = (
     ),
     Row("OpenTelemetry SDK for Go", SDK, _program, _run(_go)),
     Row("Envoy", {"type": "envoy"}, _envoy, _request, _reference),
+    Row(
+        "OpenTelemetry Collector, ConfigMap",
+        {"type": "otel-collector"},
+        _collector,
+        _span,
+        _resource,
+        stamped=False,
+    ),
 )
