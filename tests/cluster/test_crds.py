@@ -197,7 +197,11 @@ def condition(type_: str, status: str, reason: str) -> dict[str, Any]:
     }
 
 
-CONDITIONS = [condition("Accepted", "True", "Accepted"), condition("Ready", "False", "SecretNotFound")]
+CONDITIONS = [
+    condition("Accepted", "True", "Accepted"),
+    condition("Delivered", "True", "Delivered"),
+    condition("Ready", "False", "SecretNotFound"),
+]
 STATUSES: dict[str, tuple[type[Model], dict[str, Any]]] = {
     api_cases.TARGET: (
         LangSmithTargetStatus,
@@ -209,6 +213,20 @@ STATUSES: dict[str, tuple[type[Model], dict[str, Any]]] = {
                 "otlp": "https://api.smith.langchain.com/otel",
                 "traces": "https://api.smith.langchain.com/otel/v1/traces",
             },
+            "proof": {
+                "hash": "0123456789ab",
+                "server": {"version": "0.17.12"},
+                "project": {
+                    "id": "5f2c7a3e-0000-4000-8000-00000000000a",
+                    "name": "checkout",
+                    "workspaceId": "5f2c7a3e-0000-4000-8000-000000000001",
+                    "url": "https://smith.langchain.com/o/1/projects/p/2",
+                },
+                "canary": {
+                    "time": "2026-01-03T00:00:00Z",
+                    "runUrl": "https://smith.langchain.com/o/1/projects/p/2/r/3",
+                },
+            },
             "conditions": CONDITIONS,
         },
     ),
@@ -217,7 +235,18 @@ STATUSES: dict[str, tuple[type[Model], dict[str, Any]]] = {
         {
             "observedGeneration": 1,
             "lastHandledRequest": "2026-11-25",
-            "traces": {"endpoint": "https://api.smith.langchain.com/otel/v1/traces", "project": "checkout"},
+            "traces": {
+                "endpoint": "https://api.smith.langchain.com/otel/v1/traces",
+                "project": "checkout",
+                "hash": "0123456789ab",
+                "since": "2026-01-03T00:00:00Z",
+            },
+            "evidence": {
+                "lastTraceTime": "2026-01-03T00:00:00Z",
+                "project": "checkout",
+                "runUrl": "https://smith.langchain.com/o/1/projects/p/2/r/3",
+            },
+            "vantage": {"hash": "0123456789ab"},
             "sinks": [
                 {
                     "kind": "Deployment",
@@ -297,8 +326,8 @@ def test_conditions_are_keyed_by_type(kubectl: Kubectl, namespace: str) -> None:
         ),
         (
             api_cases.GATEWAY,
-            "NAME READY REASON GATEWAY TARGET PROJECT AGE",
-            "shown False SecretNotFound litellm langsmith checkout",
+            "NAME READY REASON GATEWAY TARGET PROJECT DELIVERED LAST-TRACE AGE",
+            "shown False SecretNotFound litellm langsmith checkout True",
         ),
     ],
 )
@@ -309,7 +338,8 @@ def test_kubectl_get_shows_what_matters(kubectl: Kubectl, namespace: str, kind: 
     kubectl("patch", short, "shown", "-n", namespace, "--subresource=status", "--type=merge", "-p", patch)
     first, second = kubectl("get", short, "shown", "-n", namespace).stdout.splitlines()
     assert first.split() == header.split()
-    assert second.split()[:-1] == cells.split()
+    assert second.split()[: len(cells.split())] == cells.split()
+    assert len(second.split()) == len(header.split())  # the others are ages
     wide, _ = kubectl("get", short, "shown", "-n", namespace, "-o", "wide").stdout.splitlines()
     assert "MESSAGE" in wide
 
