@@ -81,4 +81,7 @@ def machine(request: pytest.FixtureRequest) -> Machine:
 @pytest.fixture(scope="session")
 def images(machine: Machine) -> None:
     """The images that most tests run, on the node: the operator's, and those of a gateway and of LangSmith in small."""
+    why = image_operator.missing()
+    if why is not None:
+        pytest.skip(why)
     machine.load(image.operator(), image.gateway(), image.langsmith())
