@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
@@ -39,6 +40,7 @@ def traced_gateway(
     calls: bool = False,
     traces: bool = True,
     status: int = 200,
+    ca: Path | None = None,
 ) -> Iterator[Gateway]:
     """Serve on loopback while the block lasts.
 
@@ -47,9 +49,13 @@ def traced_gateway(
         calls: whether the model call has a span of its own, in a trace of its own.
         traces: whether it makes a span at all.
         status: what it answers.
+        ca: that LangSmith's certificate is from.
     """
     exporter = OTLPSpanExporter(
-        endpoint=traces_url, headers={"x-api-key": key, "Langsmith-Project": project}, timeout=5
+        endpoint=traces_url,
+        headers={"x-api-key": key, "Langsmith-Project": project},
+        timeout=5,
+        certificate_file=str(ca) if ca else None,
     )
     provider = TracerProvider(resource=Resource({"gatewaytelemetry.id": stamp} if stamp else {}))
     provider.add_span_processor(SimpleSpanProcessor(exporter))

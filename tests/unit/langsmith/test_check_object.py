@@ -13,6 +13,7 @@ import yaml
 from aiohttp import web
 
 from tests.support.langsmith import CertificateAuthority
+from tests.support.traced_gateway import traced_gateway
 from tests.unit.cli.run import Ran
 from tests.unit.cluster.server import Asked, answer, refusal, serving
 from tests.unit.langsmith.setting import KEY, READ_KEY, WORKSPACE, stand_in
@@ -107,6 +108,34 @@ async def test_what_the_object_says_is_checked(
         " yes  Ingesting (Ingested)",
     ]
     assert str(run.id) in ran.out.splitlines()[5]
+
+
+@pytest.mark.parametrize(
+    ("stamp", "more", "code", "end"),
+    [
+        ("3be9581bbb04", (), 0, " yes  Delivered (Delivered)"),
+        ("9572bf85caaf", ("--cluster-name", "east"), 0, " yes  Delivered (Delivered)"),
+        ("9572bf85caaf", (), 3, "   ?  Delivered (NoTraffic)"),
+    ],
+)
+async def test_the_gateways_own_traces_are_known_by_its_stamp(
+    ca: CertificateAuthority,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    stamp: str,
+    more: tuple[str, ...],
+    code: int,
+    end: str,
+) -> None:
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):  # they would take the exporter's own CA away
+        monkeypatch.delenv(name, raising=False)
+    with stand_in(tls=ca.server("127.0.0.1")) as langsmith:
+        where = (langsmith.traces_url, KEY, "of-the-gateway", stamp)
+        with traced_gateway(*where, continues=False, ca=ca.bundle) as gateway:
+            args = ("gt/litellm", "--through", gateway.url, "--patience", "4", *more)
+            ran = await check(cluster(langsmith.url, ca), tmp_path, *args)
+    assert ran.code == code
+    assert ran.out.splitlines()[5].startswith(end)
 
 
 async def test_a_secret_without_the_label_is_not_there(ca: CertificateAuthority, tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ def test_json_values_of_every_kind_are_read(langsmith: StandIn) -> None:
 
 @pytest.mark.parametrize("encoding", ["gzip", "GZIP"])
 def test_gzip(langsmith: StandIn, encoding: str) -> None:
-    assert post(langsmith, gzip.compress(protobuf_body()), PROTOBUF, Content_Encoding=encoding)[0] == 200
+    assert post(langsmith, gzip.compress(protobuf_body(), mtime=0), PROTOBUF, Content_Encoding=encoding)[0] == 200
     assert len(langsmith.store.runs()) == 1
 
 
@@ -129,7 +129,7 @@ def test_other_content_types_are_refused(langsmith: StandIn, content_type: str |
         (json.dumps(span_body()).replace("1" * 16, "zz").encode(), JSON, {}),
         (json.dumps(span_body()).replace('"spanId"', '"unknown"').encode(), JSON, {}),
         (b"not gzip", PROTOBUF, {"Content_Encoding": "gzip"}),
-        (gzip.compress(b"\0" * 100)[:-10], PROTOBUF, {"Content_Encoding": "gzip"}),
+        (gzip.compress(b"\0" * 100, mtime=0)[:-10], PROTOBUF, {"Content_Encoding": "gzip"}),
     ],
 )
 def test_bodies_that_cannot_be_read_are_refused(
@@ -148,7 +148,7 @@ def test_an_empty_request_is_accepted(langsmith: StandIn) -> None:
 def test_more_than_25_mb_is_refused(langsmith: StandIn, compressed: bool) -> None:
     body = b"\0" * (25 * 1024 * 1024 + 1)
     if compressed:
-        status, _, page = post(langsmith, gzip.compress(body, 1), PROTOBUF, Content_Encoding="gzip")
+        status, _, page = post(langsmith, gzip.compress(body, 1, mtime=0), PROTOBUF, Content_Encoding="gzip")
     else:
         status, _, page = post(langsmith, body, PROTOBUF)
     assert status == 413
