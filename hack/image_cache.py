@@ -60,7 +60,11 @@ def made(name: str, key: str, make: Callable[[Path], None]) -> Path:
     folder = CACHE / "image" / f"{name}-{key}"
     folder.parent.mkdir(parents=True, exist_ok=True)
     with folder.with_suffix(".lock").open("w") as guard:
-        fcntl.flock(guard, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"{name}: another process is making it; waiting")
+            fcntl.flock(guard, fcntl.LOCK_EX)
         if not (folder / _STAMP).exists():
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
@@ -111,7 +115,7 @@ def run(
     try:
         done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
     except FileNotFoundError as error:
-        raise ImageError(f"{command[0]} is not installed") from error
+        raise ImageError(f"{command[0]} is not installed, or its folder (such as /usr/sbin) is not in PATH") from error
     if done.returncode != 0:
         output = (done.stdout + done.stderr)[-keep:]
         raise ImageError(f"{' '.join(map(str, command))} failed with exit code {done.returncode}:\n{output}")
