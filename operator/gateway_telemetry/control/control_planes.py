@@ -155,7 +155,9 @@ class ControlPlanes:
     async def _write(self, planned: TenantPlan, write: TenantWrite) -> tuple[SinkState, float | None, Refused | None]:
         """Return the state of the sink, when to look again, and what is to be tried again sooner."""
         view, now = write.view, self._clock()
-        cause = write.wanted_record(), requested(view)
+        others = frozenset(key for key, item in self._store.tenant_records.items() if item.tenant == write.tenant)
+        # Whoever had the tenant before may have given it back by now.
+        cause = replace(write.wanted_record(), uid=""), requested(view), others - {write.record_key}
         known = self._looks.get(view.key)
         if known is not None and (known.cause != cause or known.record != write.record):
             known = None
@@ -190,7 +192,7 @@ class ControlPlanes:
                 state = known.state
         # What is tried again soon, by the queue or by the count of fights, finds no old answer.
         until = now if problem is not None or fought else now + pause
-        record = self._store.tenant_records.get((view.namespace, write.wanted_record().name))
+        record = self._store.tenant_records.get(write.record_key)
         self._looks[view.key] = _Look(cause, record, state, until, good)
         return state, pause, problem
 

@@ -24,7 +24,7 @@ from gateway_telemetry.plan.sinks import SinkState, sink
 from gateway_telemetry.plan.store import Gateway, Store, target_key
 from gateway_telemetry.plan.targets import Refused, ca_bundle, source_key
 from gateway_telemetry.plan.tenant_record import Remembered, TenantKey, TenantRecord, access_digest, record_name
-from gateway_telemetry.plan.views import Rollout, Workload
+from gateway_telemetry.plan.views import Key, Rollout, Workload
 
 KIND = "ControlPlane"
 """Kind of the entry in ``status.sinks``."""
@@ -63,6 +63,11 @@ class TenantWrite:
     def marks(self) -> frozenset[str]:
         """Stamps of exports that are this gateway's to change."""
         return frozenset({self.stamp} if self.record is None else {self.stamp, self.record.stamp})
+
+    @property
+    def record_key(self) -> Key:
+        """Namespace and name of the record."""
+        return self.view.namespace, record_name(self.tenant)
 
     def wanted_record(self) -> TenantRecord:
         """Return the record of this write."""
@@ -132,12 +137,13 @@ class TenantPlan:
 
 def holder(tenant: TenantKey, store: Store) -> Gateway | None:
     """Return the gateway that may configure a tenant."""
-    candidates = [view for view in store.gateways_of_tenant(tenant) if not view.deleting]
+    candidates = store.gateways_of_tenant(tenant)
     for view in candidates:
         record = store.tenant_records.get((view.namespace, record_name(tenant)))
-        if record is not None and record.owner == view.key:
+        # One that is being deleted has it until it has given it back.
+        if record is not None and record.owner == view.key and not (view.deleting and record.orphan):
             return view
-    return candidates[0] if candidates else None
+    return next((view for view in candidates if not view.deleting), None)
 
 
 def plan_tenant(view: Gateway, store: Store, options: Options, targets: TargetLookup) -> TenantPlan:

@@ -156,6 +156,17 @@ def test_the_oldest_has_a_tenant_unless_another_one_has_it_already() -> None:
     assert planned(found, "old").write is None
 
 
+def test_one_that_is_being_deleted_has_a_tenant_until_it_has_given_it_back() -> None:
+    found = world(tenant("next"))
+    remember(found)
+    going = tenant()
+    going["metadata"]["deletionTimestamp"] = "2026-01-09T00:00:00Z"
+    found.put(going)
+    assert planned(found, "next").write is None
+    found.store.tenant_records.clear()
+    assert planned(found, "next").write is not None
+
+
 def test_names_of_other_namespaces_are_not_told() -> None:
     other = tenant("secret-name", "other")
     other["metadata"]["creationTimestamp"] = "2025-01-01T00:00:00Z"
