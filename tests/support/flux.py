@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import httpx
 import yaml
@@ -106,7 +107,7 @@ class Flux:
                 f"--storage-addr={artifacts}",
                 f"--storage-adv-addr={artifacts}",
             )
-            self._start("kustomize-controller", ports[2:4])
+            self._start("kustomize-controller", ports[2:4], "--requeue-dependency=1s")
         except BaseException:
             self._stack.close()
             raise
@@ -151,8 +152,12 @@ class Flux:
         except NotInTime as error:
             raise NotInTime(f"{error}\n{log.read_text()[-3000:]}") from None
 
-    def follow(self, namespace: str, name: str, url: str, path: str = "./") -> None:
-        """Have a path of a Git repository applied into a namespace; first with the next `reconcile`."""
+    def follow(self, namespace: str, name: str, url: str, path: str = "./", **spec: Any) -> None:
+        """Have a path of a Git repository applied into a namespace; first with the next `reconcile`.
+
+        Args:
+            spec: further fields of the Kustomization's spec, or others than here.
+        """
         meta = {"name": name, "namespace": namespace}
         self._kube.apply(
             {
@@ -175,6 +180,7 @@ class Flux:
                     "retryInterval": _NEVER,
                     "timeout": "20s",
                     "prune": True,
+                    **spec,
                 },
             }
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -12,11 +13,11 @@ from tests.support.objects import Object
 
 def memory_mib(kube: Kube, pod: Object) -> float:
     """Return the working set of a pod's memory in MiB, as its kubelet measures it; 0 while it has not."""
-    summary = kube.call("GET", f"/api/v1/nodes/{pod['spec']['nodeName']}/proxy/stats/summary")
-    for item in summary["pods"]:
-        if item["podRef"]["uid"] == pod["metadata"]["uid"]:
-            return float(item.get("memory", {}).get("workingSetBytes", 0)) / 2**20
-    return 0.0
+    path = f"/api/v1/nodes/{pod['spec']['nodeName']}/proxy/metrics/resource"
+    name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
+    pattern = rf'^pod_memory_working_set_bytes{{namespace="{namespace}",pod="{name}"}} (\S+)'
+    found = re.search(pattern, kube.raw("GET", path).raise_for_status().text, re.MULTILINE)
+    return float(found[1]) / 2**20 if found else 0.0
 
 
 def seconds_since_start(kube: Kube, pod: Callable[[], Object | None], handled: Callable[[], bool]) -> float:

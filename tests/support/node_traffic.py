@@ -66,8 +66,8 @@ class Traffic:
             for name in self._gateways:
                 self.ask(name)
 
-    def ask(self, name: str, *, flush: bool = False) -> None:
-        """Ask one gateway once.
+    def ask(self, name: str, *, flush: bool = False) -> bool:
+        """Ask one gateway once; tell whether it answered.
 
         Args:
             flush: whether to wait until LangSmith has taken all that the pod holds.
@@ -78,8 +78,9 @@ class Traffic:
             answer = self._kube.call("GET", path, params=parameters)
         except (KubeError, httpx.TransportError):
             self.refused += 1
-        else:
-            self.answered.append(answer["traceId"])
+            return False
+        self.answered.append(answer["traceId"])
+        return True
 
     def all_arrived(self, langsmith: StandIn, timeout: float = 60.0) -> int:
         """Wait until every answered request is a visible trace; return how many they are.
