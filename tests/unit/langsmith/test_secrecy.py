@@ -12,7 +12,6 @@ import pytest
 
 from gateway_telemetry.langsmith import Budget, Destination, EvidenceReader, Failed, Transport, canary, probe
 from gateway_telemetry.langsmith.orphans import follow
-from gateway_telemetry.langsmith.vantage import look
 from tests.support.langsmith import CATALOGUE, CertificateAuthority, Fault
 from tests.unit.langsmith.servers import Proxy, answering, serving
 from tests.unit.langsmith.setting import KEY, PROJECT, READ_KEY, destination, stand_in
@@ -70,9 +69,7 @@ async def everything(to: Destination) -> list[Any]:
         sent = await canary(transport, PROJECT, patience=0.3, server=probed.server, progress=results.append)
         report = await EvidenceReader(transport, READ_KEY, Budget()).read(PROJECT, ["gateway-1"])
         followed = await follow(transport, nobody, PROJECT, "gateway-1", patience=0.3, progress=results.append)
-    seen = await look(to.endpoints, to.ca_pem, allow_loopback=True, seconds=2.0, patience=0.0, settle=0.0)
-    results += [followed, seen, seen.to_json()]
-    return [*results, probed, sent, report, report.finding("gateway-1", project=PROJECT)]
+    return [*results, probed, sent, followed, report, report.finding("gateway-1", project=PROJECT)]
 
 
 async def nobody(_traceparent: str) -> int:
