@@ -19,6 +19,10 @@ from gateway_telemetry.adapters import edits as plain_edits
 from gateway_telemetry.adapters.edits import Edit, Path, WrongShape, dotted, found, plain
 
 INDENT = 2
+DEPTH_LIMIT = 60
+"""Levels of nesting; far more than any Collector has, and few enough for functions that call themselves."""
+NODE_LIMIT = 200_000
+"""Values once aliases are expanded; a megabyte of YAML could mean billions."""
 _WIDTH = 10_000
 
 
@@ -29,14 +33,55 @@ def read(text: str) -> Any:
         WrongShape: it is not one YAML document with a mapping.
     """
     try:
+        if "*" in text:
+            _check_aliases(text)
         value = yaml.load(text, Loader=yaml.CSafeLoader)
+    except RecursionError:
+        raise WrongShape(f"it is nested more than {DEPTH_LIMIT} levels deep") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = "" if mark is None else f" at line {mark.line + 1}, column {mark.column + 1}"
         raise WrongShape(f"it is not valid YAML{where}: {getattr(error, 'problem', None) or 'unreadable'}") from None
     if not isinstance(value, dict):
         raise WrongShape("it is not a mapping with receivers, exporters and service")
+    if _deeper(value, DEPTH_LIMIT):
+        raise WrongShape(f"it is nested more than {DEPTH_LIMIT} levels deep")
     return plain(value)
+
+
+def _deeper(value: Any, levels: int) -> bool:
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    return parts is not None and (levels == 0 or any(_deeper(part, levels - 1) for part in parts))
+
+
+def _check_aliases(text: str) -> None:
+    """Refuse what would take the operator's memory: whoever may write a ConfigMap must not stop it.
+
+    Raises:
+        WrongShape: it refers to itself, or holds too much once its aliases are expanded.
+        YAMLError: it is not valid YAML.
+    """
+    sizes: dict[str, int] = {}
+    open_: list[tuple[str | None, int]] = []
+    count = 0
+    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            if event.anchor is not None:
+                sizes.pop(event.anchor, None)
+            open_.append((event.anchor, count))
+            count += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            anchor, before = open_.pop()
+            if anchor is not None:
+                sizes[anchor] = count - before
+        elif isinstance(event, yaml.AliasEvent):
+            if any(anchor == event.anchor for anchor, _ in open_):
+                raise WrongShape(f"its anchor {event.anchor} refers to itself")
+            count += sizes.get(str(event.anchor), 1)
+        elif isinstance(event, yaml.ScalarEvent):
+            count += 1
+        if count > NODE_LIMIT:
+            raise WrongShape(f"it holds more than {NODE_LIMIT} values once its aliases are expanded")
 
 
 def put(text: str, edits: Iterable[Edit]) -> tuple[str, tuple[Path, ...]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from itertools import pairwise
 
 import pytest
 import yaml
@@ -158,6 +159,23 @@ REFUSED = {
     ).replace("exporters: [debug]  # one", "exporters: *all"),
     "it is not valid YAML at line 3, column 2: did not find expected ',' or ']'": "a: [\n  b\nc: d\n",
 }
+
+
+LAUGHS = "a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + "".join(
+    f"{name}: &{name} [{', '.join([f'*{before}'] * 10)}]\n" for before, name in pairwise("abcdefgh")
+)
+HOSTILE = {
+    "it is nested more than 60 levels deep": "a: " + "[" * 500 + "]" * 500,
+    "it holds more than 200000 values once its aliases are expanded": LAUGHS,
+    "its anchor a refers to itself": "exporters: &a {b: *a}\n",
+}
+
+
+@pytest.mark.parametrize("message", HOSTILE)
+def test_what_would_stop_the_operator_is_refused(message: str) -> None:
+    with pytest.raises(WrongShape) as caught:
+        collector_yaml.read(HOSTILE[message])
+    assert str(caught.value) == message
 
 
 @pytest.mark.parametrize("message", REFUSED)
