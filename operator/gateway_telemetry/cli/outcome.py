@@ -23,7 +23,7 @@ from gateway_telemetry.plan.inject import seen_of
 from gateway_telemetry.plan.injection import merged
 from gateway_telemetry.plan.options import Options
 from gateway_telemetry.plan.reference import CA_SUFFIX, ReferenceWrite, reference_objects, takers
-from gateway_telemetry.plan.resource import Found, ResourceWrite, patched, resource_secret, unpacked, withdrawal
+from gateway_telemetry.plan.resource_write import Found, ResourceWrite, patched, resource_secret, unpacked, withdrawal
 from gateway_telemetry.plan.restore import restored, still_there, withdrawn
 from gateway_telemetry.plan.secret import secret_object
 from gateway_telemetry.plan.status import gateway_status, target_status

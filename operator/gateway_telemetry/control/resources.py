@@ -17,7 +17,7 @@ from gateway_telemetry.cluster import ownership
 from gateway_telemetry.cluster.client import Client
 from gateway_telemetry.cluster.errors import Forbidden, Invalid, NotFound
 from gateway_telemetry.cluster.paths import CONFIGURED, GATEWAY_CONFIGS, PODS, SECRETS, Resource
-from gateway_telemetry.plan.resource import Found, ResourceWrite, unpacked, withdrawal
+from gateway_telemetry.plan.resource_write import Found, ResourceWrite, unpacked, withdrawal
 from gateway_telemetry.plan.store import Gateway
 from gateway_telemetry.plan.targets import Refused
 from gateway_telemetry.plan.views import ORIGINAL_KEY, Record

@@ -25,7 +25,7 @@ from gateway_telemetry.plan import restore
 from gateway_telemetry.plan.gateways import Write
 from gateway_telemetry.plan.injection import body
 from gateway_telemetry.plan.reference import CA_SUFFIX, ReferenceWrite, reference_objects, restart_body
-from gateway_telemetry.plan.resource import ResourceWrite, resource_secret
+from gateway_telemetry.plan.resource_write import ResourceWrite, resource_secret
 from gateway_telemetry.plan.secret import PREVIOUS_PREFIX, secret_object
 from gateway_telemetry.plan.store import Custom, Gateway, Store
 from gateway_telemetry.plan.targets import Refused

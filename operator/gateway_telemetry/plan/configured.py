@@ -16,7 +16,8 @@ from gateway_telemetry.endpoint import EndpointProblem
 from gateway_telemetry.plan.inject import Lookups, held, injected
 from gateway_telemetry.plan.reference import mounted
 from gateway_telemetry.plan.references import References
-from gateway_telemetry.plan.resource import Found, ResourceWrite, as_sink, resource_write
+from gateway_telemetry.plan.resource import resource_write
+from gateway_telemetry.plan.resource_write import Found, ResourceWrite, as_sink
 from gateway_telemetry.plan.sinks import SinkState, sink
 from gateway_telemetry.plan.store import Gateway, Store, target_key
 from gateway_telemetry.plan.targets import Refused

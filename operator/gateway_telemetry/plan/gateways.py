@@ -17,7 +17,7 @@ from gateway_telemetry.plan.options import Options
 from gateway_telemetry.plan.proof import Connection, connection_hash
 from gateway_telemetry.plan.reference import ReferenceWrite, reference_write, referring
 from gateway_telemetry.plan.references import ConsentWithdrawn, References, TargetLookup, resolve_references
-from gateway_telemetry.plan.resource import Found, ResourceLookup, ResourceWrite
+from gateway_telemetry.plan.resource_write import Found, ResourceLookup, ResourceWrite
 from gateway_telemetry.plan.sinks import SinkState, by_trouble, programmed, sink, waiting
 from gateway_telemetry.plan.store import Gateway, Store, target_key
 from gateway_telemetry.plan.targets import Refused

@@ -6,14 +6,10 @@ in a Secret of the operator's before it is written; whatever stands under such a
 
 from __future__ import annotations
 
-import base64
 import copy
-import gzip
-import io
 import json
-import zlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from gateway_telemetry.adapters import CONFIG_HASH, Context, ResourceAdapter, Settings, adapter_of
@@ -27,88 +23,17 @@ from gateway_telemetry.plan import checks
 from gateway_telemetry.plan.inject import context_of
 from gateway_telemetry.plan.injection import Injection, render
 from gateway_telemetry.plan.references import References
+from gateway_telemetry.plan.resource_write import Found, ResourceWrite, packed, replaced
 from gateway_telemetry.plan.store import Gateway, Store
 from gateway_telemetry.plan.targets import Refused
 from gateway_telemetry.plan.views import (
-    MANAGED_BY,
-    MANAGED_BY_LABEL,
-    ORIGINAL_KEY,
-    RECORD_KEY,
     Added,
     Container,
     Record,
-    Rollout,
-    Workload,
     digest,
     last_manager,
 )
 from gateway_telemetry.plan.writes import secret_name
-
-LONGEST_TEXT = 1_048_576
-"""Bytes of a ConfigMap at most."""
-LONGEST_ORIGINAL = 700_000
-"""Characters of the compressed original that are kept at most: a Secret holds a megabyte."""
-
-
-@dataclass(frozen=True)
-class Found:
-    """What reading the object gave.
-
-    Attributes:
-        obj: the object, or None.
-        problem: why it could not be read.
-        note: what is worth knowing about the pods that its controller makes.
-        unwritten: whether the last write of it failed: that something is missing is nobody's doing then.
-    """
-
-    obj: Mapping[str, Any] | None = None
-    problem: Refused | None = None
-    note: str = ""
-    unwritten: bool = False
-
-
-ResourceLookup = Callable[[Gateway], Found]
-
-
-@dataclass(frozen=True)
-class ResourceWrite:
-    """What one object must hold, and how it gets there.
-
-    Attributes:
-        patch: JSON patch of the object, which tests that it is still as it was seen; empty if nothing is to change.
-        files: data of the operator's Secret for the gateway's pods; holds the key, unless workloads get it.
-        original: a ConfigMap's text without our additions, to be remembered; None where what is remembered holds.
-        repair: whether somebody took out what was put in.
-        manager: field manager that changed the object last.
-        claimed: whether a crash between two writes left our entry in its managedFields.
-    """
-
-    kind: str
-    namespace: str
-    name: str
-    uid: str
-    api_version: str
-    secret: str
-    patch: tuple[Mapping[str, Any], ...]
-    files: Mapping[str, str] = field(repr=False)
-    added: Added
-    original: str | None
-    record: Record | None
-    record_stale: bool
-    repair: bool
-    manager: str
-    claimed: bool
-
-    @property
-    def due(self) -> bool:
-        """Tell whether there is anything to write."""
-        return bool(self.patch) or self.record_stale or self.claimed
-
-    @property
-    def salt(self) -> str:
-        """Return what pods that read a ConfigMap must be restarted for when it changes."""
-        text = json.dumps([item.to_json() for item in self.added.edits], sort_keys=True)
-        return digest({"edits": text, **({"repairs": str(self.added.repairs)} if self.added.repairs else {})})
 
 
 def resource_write(
@@ -196,13 +121,13 @@ def _in_config_map(
         return _write(view, ref, obj, (), {}, wanted, made, before.after, None, record)
     bare = collector.take(text, ours or wanted, made)
     if standing:
-        return _write(view, ref, obj, (), {}, wanted, (), digest({"": text}), _packed(bare), record)
+        return _write(view, ref, obj, (), {}, wanted, (), digest({"": text}), packed(bare), record)
     # What is remembered is what stood there before the first write, unless somebody changed it since.
     untouched = before is not None and digest({"": text}) == before.after
     new, made = collector.put(bare, wanted)
-    patch = _replaced(("data", ref.key), text, new)
+    patch = replaced(("data", ref.key), text, new)
     return _write(
-        view, ref, obj, patch, {}, wanted, made, digest({"": new}), None if untouched else _packed(bare), record
+        view, ref, obj, patch, {}, wanted, made, digest({"": new}), None if untouched else packed(bare), record
     )
 
 
@@ -292,11 +217,6 @@ def _leftovers(tree: Any, wanted: tuple[Edit, ...], ours: tuple[Edit, ...]) -> b
     return any(changes.stands(tree, [edit]) for edit in ours if edit.identity not in kept)
 
 
-def _replaced(path: Path, old: str, new: str) -> tuple[Mapping[str, Any], ...]:
-    pointer = "".join(f"/{part.replace('~', '~0').replace('/', '~1')}" for part in path)
-    return ({"op": "test", "path": pointer, "value": old}, {"op": "replace", "path": pointer, "value": new})
-
-
 def _write(
     view: Gateway,
     ref: ResourceRef,
@@ -344,120 +264,4 @@ def _write(
             item.get("manager") == meta.FIELD_MANAGER and item.get("operation") == "Update"
             for item in metadata.get("managedFields") or ()
         ),
-    )
-
-
-def _packed(text: str) -> str:
-    """Return a text as it is kept in the Secret, or nothing if it is too long for that: then restoring takes out.
-
-    The same text gives the same bytes.
-    """
-    packed = base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
-    return packed if len(packed) <= LONGEST_ORIGINAL else ""
-
-
-def unpacked(packed: str) -> str | None:
-    """Return the text that was kept, or None if there is none that can be read.
-
-    No longer than a ConfigMap can be: whoever forged the Secret must not fill the operator's memory.
-    """
-    try:
-        with gzip.GzipFile(fileobj=io.BytesIO(base64.b64decode(packed, validate=True))) as file:
-            raw = file.read(LONGEST_TEXT + 1)
-        return raw.decode() if packed and len(raw) <= LONGEST_TEXT else None
-    except (ValueError, OSError, EOFError, zlib.error):
-        return None
-
-
-def resource_secret(view: Gateway, write: ResourceWrite) -> dict[str, Any]:
-    """Return the Secret beside the object: its record, and what the gateway's pods take from it.
-
-    It goes when the object goes (owner reference).
-    """
-    metadata: dict[str, Any] = {
-        "name": write.secret,
-        "namespace": write.namespace,
-        "labels": {MANAGED_BY_LABEL: MANAGED_BY, meta.ROLE_LABEL: meta.ROLE_COPY},
-        "annotations": {meta.OWNER_ANNOTATION: f"{view.namespace}/{view.name}"},
-    }
-    if write.uid:
-        owner = {"apiVersion": write.api_version, "kind": write.kind, "name": write.name, "uid": write.uid}
-        metadata["ownerReferences"] = [owner]
-    record = {
-        "owner": {"namespace": view.namespace, "name": view.name, "uid": view.uid or None},
-        "workload": {"kind": write.kind, "name": write.name, "uid": write.uid or None},
-        "added": write.added.to_json(),
-        "orphan": view.spec is not None and view.spec.deletion_policy == "Orphan",
-    }
-    files = {**write.files, RECORD_KEY: json.dumps(record, ensure_ascii=True, separators=(",", ":"), sort_keys=True)}
-    if write.original is not None:
-        files[ORIGINAL_KEY] = write.original
-    return {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": metadata,
-        "type": "Opaque",
-        "data": {key: base64.b64encode(text.encode()).decode() for key, text in sorted(files.items())},
-    }
-
-
-def withdrawal(record: Record, obj: Mapping[str, Any], original: str | None) -> tuple[Mapping[str, Any], ...]:
-    """Return the JSON patch that takes out what a record remembers; empty if nothing of it is there.
-
-    A ConfigMap that nobody changed since gets back its former text, byte by byte; of any other just ours goes.
-
-    Raises:
-        WrongShape: the ConfigMap's text cannot be read.
-    """
-    added = record.added
-    assert added is not None
-    if record.workload[0] == "ConfigMap":
-        text = (obj.get("data") or {}).get(added.key)
-        if not isinstance(text, str):
-            return ()
-        untouched = digest({"": text}) == added.after
-        new = original if untouched and original is not None else collector.take(text, added.all, added.made)
-        return () if new == text else _replaced(("data", added.key), text, new)
-    tree = {"spec": changes.plain(obj.get("spec") or {})}
-    if not changes.take(tree, added.all, added.made):
-        return ()
-    version = obj["metadata"].get("resourceVersion")
-    test = [{"op": "test", "path": "/metadata/resourceVersion", "value": version}] if version else []
-    if "spec" in tree:
-        return (*test, {"op": "add", "path": "/spec", "value": tree["spec"]})
-    return (*test, {"op": "add", "path": "/spec", "value": {}})
-
-
-def patched(obj: Mapping[str, Any], patch: tuple[Mapping[str, Any], ...]) -> dict[str, Any]:
-    """Return the object after a patch of this module: what the API server makes of it, for ``render``."""
-    result: dict[str, Any] = copy.deepcopy(dict(obj))
-    for operation in patch:
-        if operation["op"] == "test":
-            continue
-        *above, last = (
-            part.replace("~1", "/").replace("~0", "~") for part in str(operation["path"]).removeprefix("/").split("/")
-        )
-        owner = result
-        for part in above:
-            owner = owner[part]
-        owner[last] = operation["value"]
-    return result
-
-
-def as_sink(kind: str, namespace: str, name: str, uid: str = "") -> Workload:
-    """Return the object as the status lists it: like a workload that has no pods of its own."""
-    return Workload(
-        kind=kind,
-        namespace=namespace,
-        name=name,
-        uid=uid,
-        generation=0,
-        labels={},
-        containers=(),
-        volumes=(),
-        config_hash=None,
-        record=None,
-        rollout=Rollout(0, 0, 0, 0, 0, paused=False, by_hand=None, failure=None),
-        deleting=False,
-        owned=False,
     )

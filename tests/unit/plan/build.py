@@ -14,7 +14,7 @@ from gateway_telemetry.plan.gateways import GatewayPlan, Planner, WorkloadKey
 from gateway_telemetry.plan.injection import merged
 from gateway_telemetry.plan.options import Options
 from gateway_telemetry.plan.reference import reference_objects, restart_body
-from gateway_telemetry.plan.resource import Found, patched, resource_secret
+from gateway_telemetry.plan.resource_write import Found, patched, resource_secret
 from gateway_telemetry.plan.restore import still_there, withdrawn
 from gateway_telemetry.plan.secret import secret_object
 from gateway_telemetry.plan.sinks import SinkState

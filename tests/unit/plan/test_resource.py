@@ -14,7 +14,7 @@ from gateway_telemetry.api.reasons import Reason
 from gateway_telemetry.control.fights import REPAIR_PAUSES
 from gateway_telemetry.control.gate import Gate, Limits
 from gateway_telemetry.plan.gateways import GatewayPlan, in_order, restorable
-from gateway_telemetry.plan.resource import patched, resource_secret, unpacked, withdrawal
+from gateway_telemetry.plan.resource_write import patched, resource_secret, unpacked, withdrawal
 from gateway_telemetry.plan.targets import Refused
 from gateway_telemetry.plan.views import Record, project_record
 from tests.unit.plan.build import CA_PEM, HASH, KEY, MARK, NS, Object, World, config_map, one_gateway, secret, target
