@@ -185,8 +185,8 @@ class Reconciler:
             problems |= await self._undo(others)
             await self._let_go_unless_kept(view.key)
         current = self._store.gateways.get(view.key)
-        if current is None or current.deleting:
-            return None
+        if current is None or current.deleting or (current.uid, current.generation) != (view.uid, view.generation):
+            return None  # what was found is of an older spec; the newer one is on its way
         pause = await self._report(current, settled.plan, problems, rolling=False)
         pauses = [item for item in (pause, settled.pause) if item is not None]
         return min(pauses, default=None)

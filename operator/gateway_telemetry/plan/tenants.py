@@ -12,9 +12,9 @@ from typing import Any
 
 from gateway_telemetry.adapters.truefoundry_control_plane import OBJECT_TYPE, TRACES, advice, traces_exporter
 from gateway_telemetry.api.conditions import Finding, bad, good, summarise, unknown
-from gateway_telemetry.api.gateway import ControlPlane, GatewayTelemetrySpec
+from gateway_telemetry.api.gateway import GatewayTelemetrySpec
 from gateway_telemetry.api.reasons import Reason
-from gateway_telemetry.endpoint import EndpointProblem, Endpoints, HostPolicy, control_plane
+from gateway_telemetry.endpoint import EndpointProblem
 from gateway_telemetry.plan.control_plane import digest
 from gateway_telemetry.plan.gateways import GatewayPlan, connection_of, identity
 from gateway_telemetry.plan.inject import context_of
@@ -22,24 +22,15 @@ from gateway_telemetry.plan.options import Options
 from gateway_telemetry.plan.references import ConsentWithdrawn, References, TargetLookup, resolve_references
 from gateway_telemetry.plan.sinks import SinkState, sink
 from gateway_telemetry.plan.store import Gateway, Store, target_key
-from gateway_telemetry.plan.targets import Refused, ca_bundle, source_key
-from gateway_telemetry.plan.tenant_record import Remembered, TenantKey, TenantRecord, access_digest, record_name
+from gateway_telemetry.plan.targets import Refused
+from gateway_telemetry.plan.tenant_access import Access, access_of, allowed, check_key_may_leave
+from gateway_telemetry.plan.tenant_record import TenantKey, TenantRecord, access_digest, record_name
 from gateway_telemetry.plan.views import Key, Rollout, Workload
 
 KIND = "ControlPlane"
 """Kind of the entry in ``status.sinks``."""
 TENANT_API = "truefoundry.com"
 """API of the object that ``render`` shows: no cluster has it."""
-FIELD = "spec.install.controlPlane"
-
-
-@dataclass(frozen=True)
-class Access:
-    """The way to a control plane."""
-
-    endpoints: Endpoints
-    api_key: str = field(repr=False)
-    ca_pem: str | None = None
 
 
 @dataclass(frozen=True)
@@ -172,8 +163,8 @@ def plan_tenant(view: Gateway, store: Store, options: Options, targets: TargetLo
     waits = sink(place, "Pending", Reason.PENDING, "Nothing new is written: the references must be resolved first.")
     try:
         found = resolve_references(view, spec, store, targets)
-        access, notes = _access(view, way, endpoints, store)
-        _may_leave(view, found, endpoints, store)
+        access, notes = access_of(view, way, endpoints, store)
+        check_key_may_leave(view, found, endpoints, store)
     except Refused as refusal:
         finding = bad("ResolvedRefs", refusal.reason, refusal.message)
         gone = owned if isinstance(refusal, ConsentWithdrawn) else left
@@ -213,75 +204,6 @@ def _written(
         message = f"tenant {tenant[1]} at {tenant[0]} is not written: LangSmithTarget {target} is suspended"
         return replace(plan, write=None, sink=sink(plan.place, "Pending", Reason.TARGET_SUSPENDED, message))
     return plan
-
-
-def allowed(url: str, namespace: str, hosts: HostPolicy, cluster_domain: str) -> Endpoints:
-    """Return where a control plane is, if the operator may call it on behalf of a namespace.
-
-    Raises:
-        Refused: the URL cannot be meant, or its host is not allowed.
-    """
-    try:
-        return hosts.check(control_plane(url), target_namespace=namespace, cluster_domain=cluster_domain)
-    except EndpointProblem as problem:
-        raise Refused(Reason(problem.reason), f"{FIELD}.url: {problem.message}") from None
-
-
-def _access(view: Gateway, way: ControlPlane, endpoints: Endpoints, store: Store) -> tuple[Access, tuple[str, ...]]:
-    field_ = f"{FIELD}.secretRef"
-    key, notes = source_key(view.namespace, way.secret_ref, field_, endpoints.host, store)
-    if key.startswith("lsv2_"):
-        raise Refused(
-            Reason.KEY_MALFORMED,
-            f"{field_}: Secret {view.namespace}/{way.secret_ref.name}, key {way.secret_ref.key} holds a LangSmith key: "
-            "name the Secret with the key of TrueFoundry's control plane",
-        )
-    ca_pem = None
-    if way.ca_bundle_ref is not None:
-        ca_pem = ca_bundle(view.namespace, way.ca_bundle_ref, f"{FIELD}.caBundleRef", store)
-    return Access(endpoints, key, ca_pem), notes
-
-
-def _may_leave(view: Gateway, found: References, endpoints: Endpoints, store: Store) -> None:
-    """Refuse to hand the LangSmith key to a host that its owner did not name.
-
-    Raises:
-        Refused: the key's Secret is bound to other hosts.
-    """
-    assert found.target.credentials is not None
-    namespace, name = target_key(view)
-    secret = found.target.credentials.ingest.secret_ref.name
-    source = store.sources.get(("Secret", namespace, secret))
-    hosts = None if source is None else source.hosts()
-    if hosts is not None and endpoints.host not in hosts:
-        where = f"Secret {namespace}/{secret}" if namespace == view.namespace else "its Secret"
-        raise Refused(
-            Reason.KEY_NOT_FOR_HOST,
-            f"the LangSmith key of LangSmithTarget {namespace}/{name} may not be sent to {endpoints.host}: {where} is "
-            "bound to other hosts by its annotation gatewaytelemetry.dev/hosts; add this host there if the key may "
-            "leave",
-        )
-
-
-def restoring(record: TenantRecord, remembered: Remembered, store: Store, options: Options) -> Access:
-    """Return the way to a control plane in which something is to be taken back.
-
-    The owner's Secret counts while it is there, since its key may be newer than the one that is remembered.
-
-    Raises:
-        Refused: the operator may no longer call that host.
-    """
-    endpoints = allowed(record.url, record.namespace, options.hosts, options.cluster_domain)
-    owner = store.gateways.get(record.owner)
-    way = None if owner is None or owner.spec is None else owner.spec.install.control_plane
-    if way is not None and owner is not None and endpoints.api.removeprefix("https://") == record.tenant[0]:
-        try:
-            current = allowed(way.url, record.namespace, options.hosts, options.cluster_domain)
-            if current.api == endpoints.api and way.tenant == record.tenant[1]:
-                return _access(owner, way, endpoints, store)[0]
-        except Refused:
-            pass  # the user's Secret is gone: that is what the remembered key is for
-    return Access(endpoints, remembered.api_key, remembered.ca_pem)
 
 
 def _lost(view: Gateway, winner: Gateway, tenant: TenantKey) -> str:

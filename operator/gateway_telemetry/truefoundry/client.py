@@ -17,7 +17,7 @@ from gateway_telemetry.langsmith.signatures import retry_after
 from gateway_telemetry.langsmith.transport import Answer
 from gateway_telemetry.plan.control_plane import Observed
 from gateway_telemetry.plan.targets import Refused
-from gateway_telemetry.plan.tenants import Access
+from gateway_telemetry.plan.tenant_access import Access
 
 _CONFIG = f"/api/svc/v1/llm-gateway/config/{OBJECT_TYPE}"
 _APPLY = "/api/svc/v1/apply"

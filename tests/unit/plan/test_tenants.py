@@ -13,8 +13,9 @@ from gateway_telemetry.api.reasons import Reason
 from gateway_telemetry.endpoint import HostPolicy
 from gateway_telemetry.plan.options import Options
 from gateway_telemetry.plan.targets import Refused
+from gateway_telemetry.plan.tenant_access import restoring
 from gateway_telemetry.plan.tenant_record import Remembered, project_tenant_record, record_object, remembered_of
-from gateway_telemetry.plan.tenants import TenantPlan, plan_tenant, restoring
+from gateway_telemetry.plan.tenants import TenantPlan, plan_tenant
 from tests.unit.plan.build import CA_PEM, HOSTS, KEY, MARK, NS, Object, World, config_map, gateway, secret, target
 
 TFY_KEY = f"tfy-{MARK}"

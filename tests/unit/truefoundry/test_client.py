@@ -10,7 +10,7 @@ import pytest
 from gateway_telemetry.api.reasons import Reason
 from gateway_telemetry.endpoint import control_plane as parsed
 from gateway_telemetry.plan.control_plane import Observed
-from gateway_telemetry.plan.tenants import Access
+from gateway_telemetry.plan.tenant_access import Access
 from gateway_telemetry.truefoundry import ControlPlaneClient, Trouble
 from tests.support.langsmith import CertificateAuthority
 from tests.support.truefoundry import CONFIG, KEY, TENANT, ControlPlane, Fault
