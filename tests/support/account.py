@@ -22,7 +22,7 @@ TOKEN_SECONDS = 24 * 3600
 
 @functools.cache
 def rbac(namespace: str = HOME) -> tuple[Object, ...]:
-    """Return ServiceAccount, roles and bindings of the chart with its defaults and all rights that are granted apart."""
+    """Return ServiceAccount, roles and bindings of the chart, with all rights that are granted apart."""
     kinds = ("ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")
     writes = dict.fromkeys(("openTelemetryCollectors", "gatewayConfigs", "agentgatewayParameters"), True)
     values = {
