@@ -36,7 +36,8 @@ def real_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[nodes.Node]:
     """The node itself, for tests that look into it."""
     if os.environ.get(CONTEXT_VARIABLE):
         pytest.skip("the cluster's nodes are not the tests' own")
-    node = nodes.Node("tests", tmp_path_factory.mktemp("node"))
+    # A name of its own: another session on this machine has cgroups, too.
+    node = nodes.Node(f"tests-{os.getpid()}", tmp_path_factory.mktemp("node"))
     node.up(die_with_parent=True)
     try:
         yield node

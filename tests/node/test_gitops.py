@@ -27,7 +27,8 @@ from tests.unit.langsmith_standin.clients import KEY, WORKSPACE
 NAMESPACE, SYSTEM, FLUX = "delivered-by-git", node_install.SYSTEM, "flux-system"
 REPOSITORY = "platform"
 STEPS = ("crds", "operator", "gateways")
-DEFAULTS = {"targetNamespace": SYSTEM, "timeout": "3m", "retryInterval": "5s"}
+NAMESPACES = {"crds": SYSTEM, "operator": SYSTEM, "gateways": NAMESPACE}
+DEFAULTS = {"timeout": "3m", "retryInterval": "5s"}
 
 
 def write(folder: Path, items: list[Object]) -> None:
@@ -106,9 +107,7 @@ def test_all_from_git_and_back(
     assert [*steps] == [*STEPS]
     for name, spec in steps.items():
         fields = {key: value for key, value in spec.items() if key not in ("sourceRef", "interval")}
-        if "targetNamespace" in fields:
-            fields["targetNamespace"] = {"gateways": NAMESPACE, "operator": SYSTEM}[name]
-        controllers.follow(FLUX, name, server.url(REPOSITORY), **{**DEFAULTS, **fields})
+        controllers.follow(FLUX, name, server.url(REPOSITORY), targetNamespace=NAMESPACES[name], **(DEFAULTS | fields))
     same(dict.fromkeys(STEPS, ""), lambda: told(kube), "all steps are Ready", 180)
 
     # Flux waited: each step's objects are healthy, and ours are Ready.
