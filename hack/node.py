@@ -365,7 +365,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("command", choices=["up", "down", "load", "possible"])
     parser.add_argument("archives", nargs="*", type=Path, help="docker-archives to load")
     parser.add_argument("--name", default="node")
-    options = parser.parse_args(arguments)
+    options = parser.parse_intermixed_args(arguments)
     why = missing()
     if options.command == "possible" or why is not None:
         say(why or "this machine can run a real node")
