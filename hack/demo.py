@@ -25,6 +25,8 @@ from types import FrameType
 from typing import Any, NoReturn
 
 import yaml
+from langsmith import Client
+from langsmith.schemas import Run
 from tests.support import helm
 from tests.support.cluster import ClusterAccess, Kubectl, kubectl_for, named_cluster, service_account_kubeconfig
 from tests.support.gateway_venv import VenvError
@@ -37,45 +39,20 @@ from tests.support.sdk_reader import arrived, calls, tree
 from tests.unit.langsmith_standin.clients import sdk
 
 from hack import cluster, tools
+from hack.demo_tell import NAMESPACE, PROJECT, DemoError, Narrator, prove
 
 Object = dict[str, Any]
 Handler = Callable[[int, FrameType | None], Any] | int | None
 """What `signal.signal` takes and returns."""
 
-NAMESPACE = "gateway-telemetry-demo"
 SYSTEM = helm.NAMESPACE
 EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "litellm.yaml"
-PROJECT = "LiteLLM demo"
 WORKSPACE = "5f2c7a3e-0000-4000-8000-000000000001"
 BASE_PATH = "langsmith/dev"
 REQUESTS = 3
-STEPS = 9
+STEPS = 10
 ARRIVAL_SECONDS = 40.0
 CA_OVERRIDES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-
-
-class DemoError(Exception):
-    """Something is not as it must be; one line for the person at the terminal."""
-
-
-class Narrator:
-    """Tells what is done, step by step."""
-
-    def __init__(self, steps: int) -> None:
-        self._steps = steps
-        self._number = 0
-
-    def step(self, text: str) -> None:
-        self._number += 1
-        print(f"\n[{self._number}/{self._steps}] {text}", flush=True)
-
-    def say(self, text: str) -> None:
-        print("\n".join(f"      {line}".rstrip() for line in text.splitlines()), flush=True)
-
-    def run(self, kubectl: Kubectl, *arguments: str) -> None:
-        """Run kubectl and show the command and what it prints."""
-        self.say(f"$ kubectl -n {NAMESPACE} {' '.join(arguments)}")
-        self.say(kubectl("-n", NAMESPACE, *arguments, timeout=120).stdout)
 
 
 @contextmanager
@@ -139,6 +116,7 @@ def manifests(langsmith: StandIn, ca: CertificateAuthority, key: str) -> list[Ob
     items["Secret"]["stringData"]["api-key"] = key
     spec = items["LangSmithTarget"]["spec"]
     del spec["saas"]
+    spec["credentials"]["read"] = spec["credentials"]["ingest"]  # proof of delivery is read with it
     spec["selfHosted"] = {"url": langsmith.url.removesuffix(f"/{BASE_PATH}"), "basePath": BASE_PATH}
     spec |= {"caBundleRef": {"kind": "ConfigMap", "name": "langsmith-ca", "key": "ca.crt"}}
     spec |= {"workspaceId": WORKSPACE, "project": PROJECT}
@@ -177,8 +155,10 @@ def difference(before: Object, after: Object) -> str:
     return "\n".join(difflib.unified_diff(first, second, "before", "after", lineterm="", n=2))
 
 
-def deliver(tell: Narrator, kube: Kube, langsmith: StandIn, ca: CertificateAuthority, key: str, folder: Path) -> None:
-    """Send requests through the real proxy, and look for them as LangSmith's users do."""
+def deliver(
+    tell: Narrator, kubectl: Kubectl, kube: Kube, langsmith: StandIn, ca: CertificateAuthority, key: str, folder: Path
+) -> None:
+    """Send requests through the real proxy, and look for them as LangSmith's users do, and as the operator does."""
     tell.step("starting the real LiteLLM proxy with the environment and files of the live Deployment")
     prompts = [f"Question {number} ({secrets.token_hex(4)})" for number in range(1, REQUESTS + 1)]
     with LiteLLM.of(kube, live(kube), folder) as proxy:
@@ -191,12 +171,22 @@ def deliver(tell: Narrator, kube: Kube, langsmith: StandIn, ca: CertificateAutho
                 lambda: arrived(client, PROJECT, prompts),
                 ARRIVAL_SECONDS,
             )
-            projects = [project.name for project in client.list_projects()]
+            shown(tell, client, runs)
+            prove(tell, kubectl, kube, client)
         log = proxy.log()
-    if projects != [PROJECT]:
-        raise DemoError(f"traces went to other projects than {PROJECT!r}: {projects}")
     if any(prompt in log for prompt in prompts):
         raise DemoError("LiteLLM printed prompts to its log")
+
+
+def shown(tell: Narrator, client: Client, runs: Sequence[Run]) -> None:
+    """Check that the runs are in the one intended project, each request once; show the last trace.
+
+    Raises:
+        DemoError: they are elsewhere, or not as many as were asked for.
+    """
+    projects = [project.name for project in client.list_projects()]
+    if projects != [PROJECT]:
+        raise DemoError(f"traces went to other projects than {PROJECT!r}: {projects}")
     found = calls(runs)
     if len(found) != REQUESTS:
         raise DemoError(f"{len(found)} calls arrived in place of {REQUESTS}")
@@ -265,7 +255,7 @@ def demonstrate(context: str | None, folder: Path) -> None:
         tell.say("the Deployment differs by")
         tell.say(difference(before["spec"]["template"], live(kube)["spec"]["template"]))
 
-        deliver(tell, kube, langsmith, ca, key, folder)
+        deliver(tell, kubectl, kube, langsmith, ca, key, folder)
         restore(tell, kubectl, kube, before)
         kubectl("delete", "namespace", NAMESPACE, "--wait=false")
 

@@ -24,7 +24,7 @@ from tests.support import node_install
 from tests.support.cluster import ClusterAccess, Kubectl, available, kubectl_for
 from tests.support.kube import Kube, KubeError, wait
 from tests.support.langsmith import CertificateAuthority, StandIn
-from tests.support.sdk_reader import arrived, calls, tree
+from tests.support.sdk_reader import arrived
 from tests.unit.langsmith_standin.clients import sdk
 
 from hack import cluster, image, image_operator, tools
@@ -32,22 +32,20 @@ from hack import node as nodes
 from hack.demo import (
     BASE_PATH,
     EXAMPLE,
-    NAMESPACE,
-    PROJECT,
+    REQUESTS,
     WORKSPACE,
-    DemoError,
-    Narrator,
     Object,
     difference,
     end_on_signal,
     forget_ca_overrides,
     live,
     manifests,
+    shown,
 )
+from hack.demo_tell import NAMESPACE, PROJECT, DemoError, Narrator, prove
 from hack.image_cache import ImageError
 
-STEPS = 8
-PROMPTS = 3
+STEPS = 9
 START_SECONDS = 180.0
 
 
@@ -81,22 +79,18 @@ def apply(kubectl: Kubectl, items: Sequence[Object]) -> None:
     kubectl("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump_all(items))
 
 
-def deliver(tell: Narrator, kube: Kube, langsmith: StandIn, ca: CertificateAuthority, key: str, master: str) -> None:
-    """Send requests through LiteLLM's pod, and look for them as LangSmith's users do."""
+def deliver(
+    tell: Narrator, kubectl: Kubectl, kube: Kube, langsmith: StandIn, ca: CertificateAuthority, key: str, master: str
+) -> None:
+    """Send requests through LiteLLM's pod; look for them as LangSmith's users do, and as the operator does."""
     tell.step("asking LiteLLM's pod, and reading the project with LangSmith's SDK")
-    prompts = [f"Question {number} ({secrets.token_hex(4)})" for number in range(1, PROMPTS + 1)]
+    prompts = [f"Question {number} ({secrets.token_hex(4)})" for number in range(1, REQUESTS + 1)]
     for prompt in prompts:
         tell.say(f"{prompt} -> {chat(kube, master, prompt)}")
     with sdk(langsmith.api_url, key=key, ca=ca.bundle) as client:
         runs = wait(f"the requests are runs of project {PROJECT!r}", lambda: arrived(client, PROJECT, prompts), 60)
-        projects = [project.name for project in client.list_projects()]
-    if projects != [PROJECT]:
-        raise DemoError(f"traces went to other projects than {PROJECT!r}: {projects}")
-    found = calls(runs)
-    if len(found) != PROMPTS:
-        raise DemoError(f"{len(found)} calls arrived in place of {PROMPTS}")
-    tell.say(f"project {projects[0]!r} has {len(found)} calls of the model; the last trace:")
-    tell.say(tree(runs, found[-1]))
+        shown(tell, client, runs)
+        prove(tell, kubectl, kube, client)
 
 
 def demonstrate(folder: Path) -> None:
@@ -148,7 +142,7 @@ def demonstrate(folder: Path) -> None:
 
         master = next(item for item in items if item["metadata"]["name"] == "litellm" and item["kind"] == "Secret")
         wait("one pod of LiteLLM is left", lambda: len(kube.list("pod", NAMESPACE, "app=litellm")) == 1, 60)
-        deliver(tell, kube, langsmith, ca, key, master["stringData"]["master-key"])
+        deliver(tell, kubectl, kube, langsmith, ca, key, master["stringData"]["master-key"])
 
         tell.step("helm uninstall")
         helm("uninstall", node_install.RELEASE, "--namespace", node_install.SYSTEM, "--wait", timeout=150)

@@ -74,9 +74,9 @@ def test_it_shows_the_main_job_and_leaves_nothing(tmp_path: Path) -> None:
     with running(tmp_path, *(("--context", CONTEXT) if CONTEXT else ())) as process:
         output, errors = process.communicate(timeout=400)
     assert (process.returncode, errors) == (0, "")
-    assert [line[:5] for line in output.splitlines() if line.startswith("[")] == [
-        *(f"[{number}/9]" for number in range(1, 10)),
-        "[demo",
+    assert [line.partition(" ")[0] for line in output.splitlines() if line.startswith("[")] == [
+        *(f"[{number}/10]" for number in range(1, 11)),
+        "[demo]",
     ]
     lines = [line.strip() for line in output.splitlines()]
     assert "+    - name: OTEL_EXPORTER_OTLP_TRACES_ENDPOINT" in lines
@@ -85,6 +85,9 @@ def test_it_shows_the_main_job_and_leaves_nothing(tmp_path: Path) -> None:
     assert sum(line.endswith(" -> Hello from LiteLLM") for line in lines) == 3
     assert any(line.startswith("project 'LiteLLM demo' has ") for line in lines)
     assert "litellm_request (chain, 30 tokens)" in lines
+    assert "Delivered=True (Delivered): Traces of this gateway arrive in project 'LiteLLM demo'." in lines
+    [link] = [line for line in lines if line.startswith("the last trace is ")]
+    assert "/langsmith/dev/o/5f2c7a3e-0000-4000-8000-000000000001/projects/p/" in link
     assert "the Deployment's spec is as it was before, and the operator's Secrets are gone" in lines
     assert list((tmp_path / "tmp").iterdir()) == []
     assert not (tmp_path / "state" / "demo").exists()
@@ -124,8 +127,8 @@ def test_it_fails_when_no_trace_arrives_and_can_be_run_again_on_what_it_left(
             patch.setattr(demo, "EXAMPLE", silent)
             assert demo.main([]) == 1
         printed = capfd.readouterr()
-        assert "[8/9]" in printed.out
-        assert "[9/9]" not in printed.out
+        assert "[8/10]" in printed.out
+        assert "[9/10]" not in printed.out
         assert printed.err.splitlines()[-1] == (
             "[demo] failed: not within 10 s: the requests are runs of project 'LiteLLM demo'"
         )
