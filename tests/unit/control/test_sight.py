@@ -80,6 +80,14 @@ class Looking:
         """Return a condition's reason."""
         return next(str(item.reason) for item in self.sight.proof.findings if item.type == type_)
 
+    def probe_due(self) -> bool:
+        """Tell whether it is time for a probe."""
+        return self.sight.probe_due
+
+    def canary_due(self) -> bool:
+        """Tell whether it is time for a canary."""
+        return self.sight.canary_due
+
     def after(self, seconds: float) -> None:
         """Let time pass."""
         self.now += seconds
@@ -103,10 +111,10 @@ async def test_all_is_well(langsmith: StandIn) -> None:
     looking = Looking(langsmith)
     assert [short(item)[1:] for item in looking.sight.proof.findings] == [("Unknown", "Pending")] * 3
     assert looking.sight.proof.hash is None
-    assert looking.sight.probe_due
-    assert not looking.sight.canary_due
+    assert looking.probe_due()
+    assert not looking.canary_due()
     assert await looking.probe() == ("Reachable", "Authenticated")
-    assert looking.sight.canary_due
+    assert looking.canary_due()
     assert await looking.canary() == ("Ingested", frozenset())
     proof = looking.sight.proof
     assert (proof.hash, proof.server) == ("abc", "0.17.12")
@@ -114,7 +122,7 @@ async def test_all_is_well(langsmith: StandIn) -> None:
     assert proof.canary["time"] == text(NOW)
     assert proof.project is not None
     assert (proof.project["name"], proof.project["workspaceId"]) == (PROJECT, WORKSPACE)
-    assert not looking.sight.canary_due
+    assert not looking.canary_due()
     assert 270 <= looking.due_in() <= 330
 
 
@@ -139,7 +147,7 @@ async def test_a_key_that_is_refused_is_told_at_once(langsmith: StandIn) -> None
     langsmith.faults.use("unauthorized", on="read")
     looking.after(300)
     assert await looking.probe() == ("Reachable", "KeyRejected")
-    assert not looking.sight.canary_due
+    assert not looking.canary_due()
 
 
 async def test_a_failed_canary_counts_when_it_fails_again(langsmith: StandIn) -> None:
@@ -147,16 +155,16 @@ async def test_a_failed_canary_counts_when_it_fails_again(langsmith: StandIn) ->
     await looking.probe()
     assert await looking.canary() == ("Ingested", frozenset())
     looking.after(3600 * 1.1)
-    assert looking.sight.canary_due
+    assert looking.canary_due()
     langsmith.faults.use("quota", on="ingest", times=2)
     assert await looking.canary() == ("NotVisible", frozenset({"Ingesting"}))
     looking.after(66)
-    assert looking.sight.canary_due
+    assert looking.canary_due()
     assert await looking.canary() == ("NotVisible", frozenset())
     looking.after(66)
-    assert not looking.sight.canary_due  # the pause doubles
+    assert not looking.canary_due()  # the pause doubles
     looking.after(66)
-    assert looking.sight.canary_due
+    assert looking.canary_due()
     assert await looking.canary() == ("Ingested", frozenset())
 
 
@@ -180,7 +188,7 @@ async def test_no_canary(langsmith: StandIn, spec: dict[str, Any], reason: str) 
     assert looking.reason("Ingesting") == reason
     await looking.probe()
     looking.after(1e6)
-    assert not looking.sight.canary_due
+    assert not looking.canary_due()
     assert langsmith.store.requests("ingest") == []
 
 
@@ -190,11 +198,11 @@ async def test_what_was_known_before_a_restart_is_not_paid_for_again(langsmith: 
     await first.canary()
     again = Looking(langsmith, first.sight.proof)
     assert again.sight.proof == first.sight.proof
-    assert not again.sight.probe_due
+    assert not again.probe_due()
     assert 10 <= again.due_in() <= 30
     again.after(30)
     assert await again.probe() == ("Reachable", "Authenticated")
-    assert not again.sight.canary_due
+    assert not again.canary_due()
 
 
 async def test_somebody_asks(langsmith: StandIn) -> None:
@@ -203,10 +211,10 @@ async def test_somebody_asks(langsmith: StandIn) -> None:
     await looking.probe()
     await looking.canary()
     looking.sight.ask("1")
-    assert not looking.sight.probe_due
+    assert not looking.probe_due()
     looking.sight.ask("2")
-    assert looking.sight.probe_due
-    assert looking.sight.canary_due
+    assert looking.probe_due()
+    assert looking.canary_due()
 
 
 async def test_traces_of_gateways(langsmith: StandIn) -> None:
