@@ -32,7 +32,7 @@ def values(**more: Any) -> Object:
 
 @contextmanager
 def installed(helm: Helm, kube: Kube, system: str = SYSTEM, **more: Any) -> Iterator[str]:
-    """Install the chart and wait until the operator is ready; uninstall it when the block ends.
+    """Install the chart and wait until the operator is ready; uninstall it when the block ends, unless the block did.
 
     Args:
         system: the operator's namespace; made with restricted Pod Security.
@@ -44,7 +44,7 @@ def installed(helm: Helm, kube: Kube, system: str = SYSTEM, **more: Any) -> Iter
     try:
         yield system
     finally:
-        helm("uninstall", RELEASE, *where, timeout=150)
+        helm("uninstall", RELEASE, *where, "--ignore-not-found", timeout=150)
         kube.delete("namespace", None, system)
 
 
