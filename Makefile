@@ -27,7 +27,7 @@ test: setup ## Every test that this machine can run
 	@code=0; for tier in test-unit test-cluster test-node; do $(MAKE) --no-print-directory $$tier || code=1; done; exit $$code
 
 test-unit: setup ## Pure layers, the stand-in, files
-	$(call RUN_TIER,unit,tests/unit)
+	$(call RUN_TIER,unit,-n 2 --dist loadfile tests/unit)
 
 test-cluster: setup ## Against a real kube-apiserver with kwok nodes
 	@$(PY) hack/tools.py > /dev/null

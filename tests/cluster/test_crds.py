@@ -313,7 +313,7 @@ def test_conditions_are_keyed_by_type(kubectl: Kubectl, namespace: str) -> None:
         flags = ("--server-side", f"--field-manager={manager}", "--subresource=status")
         kubectl("apply", *flags, "-f", "-", stdin=json.dumps(manifest))
     stored = json.loads(kubectl("get", "lst", "keyed", "-n", namespace, "-o", "json").stdout)
-    assert [item["type"] for item in stored["status"]["conditions"]] == ["Accepted", "Ready"]
+    assert [item["type"] for item in stored["status"]["conditions"]] == ["Accepted", "Delivered"]
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from tests.support.cluster import make_namespace
 from tests.support.kube import Kube, NotInTime, wait
 
 PROGRAM = Path(sys.executable).with_name("gateway-telemetry")
-START_SECONDS = 40.0
+START_SECONDS = 90.0
 STOP_SECONDS = 20.0
 
 
