@@ -106,7 +106,7 @@ def operator(access: ClusterAccess, chart: Sequence[Object], folder: Path) -> Op
     kubeconfig = service_account_kubeconfig(access, SYSTEM, account["metadata"]["name"], folder)
     addresses = ("--health-address", "--metrics-address")  # the pod's own; here other ports of loopback
     flags = [item for item in arguments[1:] if not item.startswith(addresses)]
-    return OperatorProcess(kubeconfig, folder, *flags, env=env)
+    return OperatorProcess(kubeconfig, folder, *flags, env=env, verify=True)
 
 
 def manifests(langsmith: StandIn, ca: CertificateAuthority, key: str) -> list[Object]:
