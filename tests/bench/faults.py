@@ -337,11 +337,11 @@ def _case(kube: Kube, stack: ExitStack, ca: CertificateAuthority, name: str, nam
     return Case(name, row, namespace, setting, Traffic(kube, namespace, setting))
 
 
-def measure(kube: Kube, kubeconfig: Path, folder: Path) -> list[Case]:
-    """Play the matrix under an operator of its own, and return its rows."""
+def measure(kube: Kube, kubeconfig: Path, folder: Path, names: Sequence[str] = tuple(ROWS)) -> list[Case]:
+    """Play rows of the matrix under an operator of its own, and return them."""
     with (
-        watching(kube, kubeconfig, folder / "operator", len(ROWS), *FLAGS, verify=True) as operator,
-        matrix(kube, [operator.namespace() for _ in ROWS], folder / "pki") as played,
+        watching(kube, kubeconfig, folder / "operator", len(names), *FLAGS, verify=True) as operator,
+        matrix(kube, [operator.namespace() for _ in names], folder / "pki", names) as played,
     ):
         played.play(say)
         return played.cases
