@@ -17,8 +17,8 @@ from gateway_telemetry.plan.inject import Lookups, held, injected
 from gateway_telemetry.plan.reference import mounted
 from gateway_telemetry.plan.references import References
 from gateway_telemetry.plan.resource import resource_write
-from gateway_telemetry.plan.resource_write import Found, ResourceWrite, as_sink
-from gateway_telemetry.plan.sinks import SinkState, sink
+from gateway_telemetry.plan.resource_write import Found, ResourceWrite
+from gateway_telemetry.plan.sinks import SinkState, sink, without_pods
 from gateway_telemetry.plan.store import Gateway, Store, target_key
 from gateway_telemetry.plan.targets import Refused
 from gateway_telemetry.plan.turns import approved
@@ -55,7 +55,7 @@ def configured(
     """Return the write that the object needs, how far all is, and what is to be taken back after a failed rollout."""
     assert spec.install.resource is not None
     ref = spec.install.resource.ref
-    place = as_sink(ref.kind, view.namespace, ref.name)
+    place = without_pods(ref.kind, view.namespace, ref.name)
     where = f"{ref.kind} {view.namespace}/{ref.name}"
     try:
         write = resource_write(view, spec, refers, stamp, store, found)

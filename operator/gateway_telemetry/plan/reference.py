@@ -6,7 +6,6 @@ because a PEM text is no variable. Pods read both when they start.
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -20,6 +19,7 @@ from gateway_telemetry.endpoint import EndpointProblem
 from gateway_telemetry.plan import checks
 from gateway_telemetry.plan.inject import Lookups, context_of, seen_of
 from gateway_telemetry.plan.injection import Injection
+from gateway_telemetry.plan.managed import managed_secret
 from gateway_telemetry.plan.references import References
 from gateway_telemetry.plan.rollout import progress, trouble
 from gateway_telemetry.plan.sinks import SinkState, sink
@@ -130,23 +130,16 @@ def reference_objects(view: Gateway, write: ReferenceWrite, now: str) -> tuple[d
         before = write.record.changed_at
         # Never the same second twice: pods of a restart for the change before are old for this one.
         changed = max(now, _next_second(before)) if write.content_stale else before
+    content = with_ca(write.data, write.ca)
     annotations = {
         meta.OWNER_ANNOTATION: f"{view.namespace}/{view.name}",
         meta.OWNER_UID_ANNOTATION: view.uid,
         meta.CHANGED_AT_ANNOTATION: changed,
-        meta.CONFIG_HASH_ANNOTATION: digest(with_ca(write.data, write.ca)),
+        meta.CONFIG_HASH_ANNOTATION: digest(content),
     }
     if view.spec is not None and view.spec.deletion_policy == "Orphan":
         annotations[meta.ORPHAN_ANNOTATION] = "true"
-    labels = {MANAGED_BY_LABEL: MANAGED_BY, meta.ROLE_LABEL: meta.ROLE_COPY}
-    data = with_ca(write.data, write.ca)
-    secret = {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {"name": write.name, "namespace": write.namespace, "labels": labels, "annotations": annotations},
-        "type": "Opaque",
-        "data": {key: base64.b64encode(text.encode()).decode() for key, text in sorted(data.items())},
-    }
+    secret = managed_secret(write.namespace, write.name, annotations, content, {})
     if write.ca is None:
         return secret, None
     config_map = {

@@ -16,17 +16,14 @@ from gateway_telemetry.adapters import collector_yaml as collector
 from gateway_telemetry.adapters import edits as changes
 from gateway_telemetry.adapters.edits import Path
 from gateway_telemetry.api import meta
+from gateway_telemetry.plan.managed import managed_secret, record_text
 from gateway_telemetry.plan.store import Gateway
 from gateway_telemetry.plan.targets import Refused
 from gateway_telemetry.plan.views import (
-    MANAGED_BY,
-    MANAGED_BY_LABEL,
     ORIGINAL_KEY,
     RECORD_KEY,
     Added,
     Record,
-    Rollout,
-    Workload,
     digest,
 )
 
@@ -130,31 +127,22 @@ def resource_secret(view: Gateway, write: ResourceWrite) -> dict[str, Any]:
 
     It goes when the object goes (owner reference).
     """
-    metadata: dict[str, Any] = {
-        "name": write.secret,
-        "namespace": write.namespace,
-        "labels": {MANAGED_BY_LABEL: MANAGED_BY, meta.ROLE_LABEL: meta.ROLE_COPY},
-        "annotations": {meta.OWNER_ANNOTATION: f"{view.namespace}/{view.name}"},
-    }
-    if write.uid:
-        owner = {"apiVersion": write.api_version, "kind": write.kind, "name": write.name, "uid": write.uid}
-        metadata["ownerReferences"] = [owner]
     record = {
         "owner": {"namespace": view.namespace, "name": view.name, "uid": view.uid or None},
         "workload": {"kind": write.kind, "name": write.name, "uid": write.uid or None},
         "added": write.added.to_json(),
         "orphan": view.spec is not None and view.spec.deletion_policy == "Orphan",
     }
-    files = {**write.files, RECORD_KEY: json.dumps(record, ensure_ascii=True, separators=(",", ":"), sort_keys=True)}
+    files = {**write.files, RECORD_KEY: record_text(record)}
     if write.original is not None:
         files[ORIGINAL_KEY] = write.original
-    return {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": metadata,
-        "type": "Opaque",
-        "data": {key: base64.b64encode(text.encode()).decode() for key, text in sorted(files.items())},
-    }
+    return managed_secret(
+        write.namespace,
+        write.secret,
+        {meta.OWNER_ANNOTATION: f"{view.namespace}/{view.name}"},
+        files,
+        {"apiVersion": write.api_version, "kind": write.kind, "name": write.name, "uid": write.uid},
+    )
 
 
 def withdrawal(record: Record, obj: Mapping[str, Any], original: str | None) -> tuple[Mapping[str, Any], ...]:
@@ -179,9 +167,7 @@ def withdrawal(record: Record, obj: Mapping[str, Any], original: str | None) -> 
         return ()
     version = obj["metadata"].get("resourceVersion")
     test = [{"op": "test", "path": "/metadata/resourceVersion", "value": version}] if version else []
-    if "spec" in tree:
-        return (*test, {"op": "add", "path": "/spec", "value": tree["spec"]})
-    return (*test, {"op": "add", "path": "/spec", "value": {}})
+    return (*test, {"op": "add", "path": "/spec", "value": tree.get("spec", {})})
 
 
 def patched(obj: Mapping[str, Any], patch: tuple[Mapping[str, Any], ...]) -> dict[str, Any]:
@@ -198,22 +184,3 @@ def patched(obj: Mapping[str, Any], patch: tuple[Mapping[str, Any], ...]) -> dic
             owner = owner[part]
         owner[last] = operation["value"]
     return result
-
-
-def as_sink(kind: str, namespace: str, name: str, uid: str = "") -> Workload:
-    """Return the object as the status lists it: like a workload that has no pods of its own."""
-    return Workload(
-        kind=kind,
-        namespace=namespace,
-        name=name,
-        uid=uid,
-        generation=0,
-        labels={},
-        containers=(),
-        volumes=(),
-        config_hash=None,
-        record=None,
-        rollout=Rollout(0, 0, 0, 0, 0, paused=False, by_hand=None, failure=None),
-        deleting=False,
-        owned=False,
-    )

@@ -5,41 +5,29 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from typing import Any
 
 from gateway_telemetry.api import meta
+from gateway_telemetry.plan.managed import managed_secret, record_text
 from gateway_telemetry.plan.store import Gateway
 from gateway_telemetry.plan.turns import requested
-from gateway_telemetry.plan.views import MANAGED_BY, MANAGED_BY_LABEL, RECORD_KEY
+from gateway_telemetry.plan.views import RECORD_KEY
 from gateway_telemetry.plan.writes import Write
 
 
 def secret_object(view: Gateway, write: Write) -> dict[str, Any]:
     """Return the Secret that a write needs, as a whole object.
 
-    It goes when its workload goes (owner reference), and carries no ``immutable``, since it changes with the key.
+    It goes when its workload goes (owner reference).
     """
     workload = write.workload
-    metadata: dict[str, Any] = {
-        "name": write.secret,
-        "namespace": workload.namespace,
-        "labels": {MANAGED_BY_LABEL: MANAGED_BY, meta.ROLE_LABEL: meta.ROLE_COPY},
-        "annotations": {meta.OWNER_ANNOTATION: f"{view.namespace}/{view.name}"},
-    }
-    if workload.uid:
-        metadata["ownerReferences"] = [
-            {"apiVersion": "apps/v1", "kind": workload.kind, "name": workload.name, "uid": workload.uid}
-        ]
-    files = {**write.files, RECORD_KEY: _record(view, write)}
-    return {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": metadata,
-        "type": "Opaque",
-        "data": {key: base64.b64encode(text.encode()).decode() for key, text in sorted(files.items())},
-    }
+    return managed_secret(
+        workload.namespace,
+        write.secret,
+        {meta.OWNER_ANNOTATION: f"{view.namespace}/{view.name}"},
+        {**write.files, RECORD_KEY: _record(view, write)},
+        {"apiVersion": "apps/v1", "kind": workload.kind, "name": workload.name, "uid": workload.uid},
+    )
 
 
 PREVIOUS_PREFIX = "previous."
@@ -60,7 +48,7 @@ def _record(view: Gateway, write: Write) -> str:
     if write.rollback:
         record["failed"] = write.rollback
         record["failedRequest"] = requested(view) or ""
-    return json.dumps(record, ensure_ascii=True, separators=(",", ":"), sort_keys=True)
+    return record_text(record)
 
 
 def _generation(write: Write) -> int | None:

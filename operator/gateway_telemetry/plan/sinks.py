@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from gateway_telemetry.api.conditions import Finding, bad, good, unknown
 from gateway_telemetry.api.reasons import Reason
-from gateway_telemetry.plan.views import WORKLOAD_KINDS, Workload
+from gateway_telemetry.plan.views import WORKLOAD_KINDS, Rollout, Workload
 from gateway_telemetry.plan.writes import Write
 
 
@@ -25,6 +25,25 @@ class SinkState:
     message: str
     write: Write | None = None
     restart: str = ""
+
+
+def without_pods(kind: str, namespace: str, name: str) -> Workload:
+    """Return something that has no pods of its own, in the form in which sinks are told."""
+    return Workload(
+        kind=kind,
+        namespace=namespace,
+        name=name,
+        uid="",
+        generation=0,
+        labels={},
+        containers=(),
+        volumes=(),
+        config_hash=None,
+        record=None,
+        rollout=Rollout(0, 0, 0, 0, 0, paused=False, by_hand=None, failure=None),
+        deleting=False,
+        owned=False,
+    )
 
 
 def sink(

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway_telemetry.api import meta
+from gateway_telemetry.plan.managed import managed_secret, record_text
 from gateway_telemetry.plan.views import MANAGED_BY, MANAGED_BY_LABEL, Key
 
 Manifest = Mapping[str, Any]
@@ -90,19 +91,8 @@ def record_object(record: TenantRecord, remembered: Remembered) -> dict[str, Any
         "apiKey": remembered.api_key,
         "ca": remembered.ca_pem,
     }
-    text = json.dumps(content, ensure_ascii=True, separators=(",", ":"), sort_keys=True)
-    return {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {
-            "name": record.name,
-            "namespace": record.namespace,
-            "labels": {MANAGED_BY_LABEL: MANAGED_BY, meta.ROLE_LABEL: meta.ROLE_COPY},
-            "annotations": {meta.OWNER_ANNOTATION: f"{record.owner[0]}/{record.owner[1]}"},
-        },
-        "type": "Opaque",
-        "data": {DATA_KEY: base64.b64encode(text.encode()).decode()},
-    }
+    owner = {meta.OWNER_ANNOTATION: f"{record.owner[0]}/{record.owner[1]}"}
+    return managed_secret(record.namespace, record.name, owner, {DATA_KEY: record_text(content)}, {})
 
 
 def project_tenant_record(obj: Mapping[str, Any]) -> TenantRecord | None:

@@ -20,12 +20,12 @@ from gateway_telemetry.plan.gateways import GatewayPlan, connection_of, identity
 from gateway_telemetry.plan.inject import context_of
 from gateway_telemetry.plan.options import Options
 from gateway_telemetry.plan.references import ConsentWithdrawn, References, TargetLookup, resolve_references
-from gateway_telemetry.plan.sinks import SinkState, sink
+from gateway_telemetry.plan.sinks import SinkState, sink, without_pods
 from gateway_telemetry.plan.store import Gateway, Store, target_key
 from gateway_telemetry.plan.targets import Refused
 from gateway_telemetry.plan.tenant_access import Access, access_of, allowed, check_key_may_leave
 from gateway_telemetry.plan.tenant_record import TenantKey, TenantRecord, access_digest, record_name
-from gateway_telemetry.plan.views import Key, Rollout, Workload
+from gateway_telemetry.plan.views import Key, Workload
 
 KIND = "ControlPlane"
 """Kind of the entry in ``status.sinks``."""
@@ -146,14 +146,14 @@ def plan_tenant(view: Gateway, store: Store, options: Options, targets: TargetLo
     owned = tuple(
         item for item in store.tenant_records_of_owner(view.key) if not (item.orphan and item.owner_uid != view.uid)
     )
-    place = _place(view, f"{way.tenant}/{way.url.removeprefix('https://').rstrip('/')}")
+    place = without_pods(KIND, view.namespace, f"{way.tenant}/{way.url.removeprefix('https://').rstrip('/')}")
     pending = unknown("ResolvedRefs", Reason.PENDING, "The spec must be accepted first.")
     try:
         endpoints = allowed(way.url, view.namespace, options.hosts, options.cluster_domain)
         tenant = endpoints.api.removeprefix("https://"), way.tenant
     except Refused as refusal:
         return TenantPlan((bad("Accepted", refusal.reason, refusal.message), pending), place, None, None, None, ())
-    place = _place(view, f"{tenant[1]}/{tenant[0]}")
+    place = without_pods(KIND, view.namespace, f"{tenant[1]}/{tenant[0]}")
     left = tuple(item for item in owned if item.tenant != tenant)
     winner = holder(tenant, store)
     if winner is not None and winner.key != view.key:
@@ -212,26 +212,6 @@ def _lost(view: Gateway, winner: Gateway, tenant: TenantKey) -> str:
     return (
         f"tenant {tenant[1]} at {tenant[0]} has one trace export for all its gateways, and {whose} configures it: "
         "remove one of the two"
-    )
-
-
-def _place(view: Gateway, name: str) -> Workload:
-    """Return the control plane in the form in which sinks are told."""
-    none = Rollout(0, 0, 0, 0, 0, paused=False, by_hand=None, failure=None)
-    return Workload(
-        kind=KIND,
-        namespace=view.namespace,
-        name=name,
-        uid="",
-        generation=0,
-        labels={},
-        containers=(),
-        volumes=(),
-        config_hash=None,
-        record=None,
-        rollout=none,
-        deleting=False,
-        owned=False,
     )
 
 
