@@ -89,15 +89,12 @@ class Verifier:
             self.forget_target(view.key)
             return proofs.nothing_known("Accepted and ResolvedRefs must hold first.")
         hash_ = proofs.target_hash(view, resolved)
-        known = proofs.remembered(view, hash_)
         if view.spec.suspend:
             self.forget_target(view.key)
-            return known or proofs.nothing_known("The target is suspended.")
+            return proofs.remembered(view, hash_) or proofs.nothing_known("The target is suspended.")
         sight = self._sights.get(view.key)
         if sight is None or sight.hash != hash_ or sight.verification != view.spec.verification:
-            if sight is not None and sight.hash == hash_:
-                known = sight.proof
-            sight = self._begin(view, resolved, hash_, known, sight)
+            sight = self._begin(view, resolved, hash_, sight)
         sight.ask(requested(view))
         return sight.proof
 
@@ -135,20 +132,20 @@ class Verifier:
         if sight is not None:
             sight.drop(key)
 
-    def _begin(
-        self, view: Target, resolved: Resolved, hash_: str, known: TargetProof | None, before: Sight | None
-    ) -> Sight:
+    def _begin(self, view: Target, resolved: Resolved, hash_: str, before: Sight | None) -> Sight:
         assert view.spec is not None
+        same = before is not None and before.hash == hash_
+        known = before.proof if before is not None and same else proofs.remembered(view, hash_)
         self.forget_target(view.key)
         destination = Destination(
             resolved.endpoints, resolved.key, resolved.read_key, resolved.ca_pem, view.spec.workspace_id
         )
         sight = Sight(destination, view.spec, hash_, known, self._budget(resolved.read_key), self._pace)
-        if before is None or before.hash != hash_:
+        if before is not None and same:
+            sight.take_over(before)
+        else:
             for gateway in self._store.gateways_of_target(view.key):
                 self._mark(Ref(GATEWAY, *gateway))
-        else:
-            sight.take_over(before)
         self._sights[view.key] = sight
         self._tasks[view.key] = asyncio.create_task(self._look(view.key, sight), name=f"look-{view.namespace}")
         return sight

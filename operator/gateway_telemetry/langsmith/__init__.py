@@ -9,7 +9,7 @@ from __future__ import annotations
 from gateway_telemetry.langsmith.budget import Budget
 from gateway_telemetry.langsmith.canary import CanaryResult, canary, switched_off
 from gateway_telemetry.langsmith.destination import Destination
-from gateway_telemetry.langsmith.evidence import EvidenceReader, Report, Trace, failed_read, without_read
+from gateway_telemetry.langsmith.evidence import EvidenceReader, Report, Trace, failed_read
 from gateway_telemetry.langsmith.failure import Failed
 from gateway_telemetry.langsmith.probe import ProbeResult, Server, probe
 from gateway_telemetry.langsmith.steady import Steady
@@ -33,5 +33,4 @@ __all__ = [
     "failed_read",
     "probe",
     "switched_off",
-    "without_read",
 ]

@@ -86,11 +86,6 @@ class Report:
         return self.seen.get(stamp) or self.elsewhere.get(stamp)
 
 
-def without_read(reason: Reason) -> Finding:
-    """Return Delivered where nothing can be read: NoReadKey or NotStamped."""
-    return unknown("Delivered", reason)
-
-
 def failed_read(failure: Failed) -> Finding:
     """Return Delivered for a gateway of which no earlier verdict exists, after a failure to read."""
     if failure.reason is Reason.RATE_LIMITED:

@@ -6,7 +6,6 @@ kept over a restart of the operator as long as that hash is the same.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -15,7 +14,7 @@ from typing import Any
 from gateway_telemetry.api.conditions import Finding, good, summarise, unknown
 from gateway_telemetry.api.reasons import BY_REASON, Reason
 from gateway_telemetry.plan.store import Custom, Gateway, Target
-from gateway_telemetry.plan.targets import UNPROVEN, Resolved
+from gateway_telemetry.plan.targets import UNPROVEN, Resolved, hashed
 from gateway_telemetry.plan.views import Key
 
 BY_CHOICE = frozenset(
@@ -98,18 +97,13 @@ def target_hash(view: Target, resolved: Resolved) -> str:
     """Return what changes when a target must be looked at anew."""
     spec = view.spec
     assert spec is not None
-    return _hash(view.uid, resolved, resolved.read_key, spec.workspace_id, spec.project)
+    # Keys are random and long; that of one object says nothing about the same key in another one.
+    return hashed(view.uid, resolved.digest, resolved.read_key, spec.workspace_id, spec.project)
 
 
 def connection_hash(view: Gateway, resolved: Resolved, workspace_id: str | None, project: str) -> str:
     """Return what changes when a gateway's earlier traces no longer speak of its settings."""
-    return _hash(view.uid, resolved, workspace_id, project)
-
-
-def _hash(uid: str, resolved: Resolved, *more: str | None) -> str:
-    # Keys are random and long; that of one object says nothing about the same key in another one.
-    parts = (uid, resolved.endpoints.traces, resolved.key, resolved.ca_pem, *more)
-    return hashlib.sha256("\0".join(part or "" for part in parts).encode()).hexdigest()[:12]
+    return hashed(view.uid, resolved.digest, workspace_id, project)
 
 
 def nothing_known(message: str) -> TargetProof:

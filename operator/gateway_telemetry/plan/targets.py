@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from cryptography import x509
@@ -38,6 +40,16 @@ class Resolved:
     ca_pem: str | None
     advice: tuple[str, ...]
     read_key: str | None = field(default=None, repr=False)
+
+    @cached_property
+    def digest(self) -> str:
+        """What changes with URL, ingest key and CA; computed once for all gateways of the target."""
+        return hashed(self.endpoints.traces, self.key, self.ca_pem)
+
+
+def hashed(*parts: str | None) -> str:
+    """Return a short hash of texts, where None counts as empty."""
+    return hashlib.sha256("\0".join(part or "" for part in parts).encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True)

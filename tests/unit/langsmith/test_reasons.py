@@ -9,7 +9,8 @@ import pytest
 
 from gateway_telemetry.api.conditions import unknown
 from gateway_telemetry.api.reasons import BY_REASON, Reason
-from gateway_telemetry.langsmith import Failed, switched_off, without_read
+from gateway_telemetry.langsmith import Failed, switched_off
+from gateway_telemetry.plan.proof import without_reading
 from tests.unit.langsmith.reached import VERIFICATION
 from tests.unit.langsmith.setting import short
 
@@ -25,8 +26,8 @@ def test_each_is_the_literal_outcome_of_a_test() -> None:
 
 def test_what_nobody_asked_for_is_not_known() -> None:
     assert short(switched_off()) == ("Ingesting", "Unknown", "CanaryOff")
-    assert short(without_read(Reason.NOT_STAMPED)) == ("Delivered", "Unknown", "NotStamped")
-    assert short(without_read(Reason.NO_READ_KEY)) == ("Delivered", "Unknown", "NoReadKey")
+    assert short(without_reading(Reason.NOT_STAMPED).delivered) == ("Delivered", "Unknown", "NotStamped")
+    assert short(without_reading(Reason.NO_READ_KEY).delivered) == ("Delivered", "Unknown", "NoReadKey")
     assert short(unknown("Ingesting", Reason.NOT_PROBED)) == ("Ingesting", "Unknown", "NotProbed")
 
 
