@@ -278,6 +278,34 @@ def end_on_signal() -> Handler:
     return signal.signal(signal.SIGTERM, end)
 
 
+def concluded(demonstrate: Callable[[Path], None], failures: tuple[type[Exception], ...]) -> int:
+    """Run a demo in a folder of its own; tell how it ended, and return the exit code.
+
+    Args:
+        failures: what may be wrong with the machine or the cluster, besides the demo's own findings.
+    """
+    expected: tuple[type[Exception], ...] = (DemoError, AssertionError, *failures)
+    forget_ca_overrides()
+    began = time.monotonic()
+    previous = end_on_signal()
+    try:
+        with tempfile.TemporaryDirectory(prefix="gateway-telemetry-demo-") as folder:
+            demonstrate(Path(folder))
+    except KeyboardInterrupt:
+        print("\n[demo] interrupted; all that it started has ended", file=sys.stderr)
+        return 130
+    except expected as error:
+        summary, _, details = str(error).partition("\n")
+        if details:
+            print(details, file=sys.stderr)
+        print(f"[demo] failed: {summary}", file=sys.stderr)
+        return 1
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+    print(f"\n[demo] all as it must be ({time.monotonic() - began:.0f} s)")
+    return 0
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the demo; 0 if all was as it must be."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -288,25 +316,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="use this kind cluster of your kubeconfig (also $CONTEXT) in place of a control plane of the demo's own",
     )
     options = parser.parse_args(arguments)
-    forget_ca_overrides()
-    began = time.monotonic()
-    previous = end_on_signal()
-    try:
-        with tempfile.TemporaryDirectory(prefix="gateway-telemetry-demo-") as folder:
-            demonstrate(options.context, Path(folder))
-    except KeyboardInterrupt:
-        print("\n[demo] interrupted; all that it started has ended", file=sys.stderr)
-        return 130
-    except (DemoError, AssertionError, KubeError, PodError, VenvError, cluster.ClusterError, tools.BuildError) as error:
-        summary, _, details = str(error).partition("\n")
-        if details:
-            print(details, file=sys.stderr)
-        print(f"[demo] failed: {summary}", file=sys.stderr)
-        return 1
-    finally:
-        signal.signal(signal.SIGTERM, previous)
-    print(f"\n[demo] all as it must be ({time.monotonic() - began:.0f} s)")
-    return 0
+    failures = (KubeError, PodError, VenvError, cluster.ClusterError, tools.BuildError)
+    return concluded(lambda folder: demonstrate(options.context, folder), failures)
 
 
 if __name__ == "__main__":

@@ -10,11 +10,8 @@ from __future__ import annotations
 import argparse
 import copy
 import secrets
-import signal
 import subprocess
 import sys
-import tempfile
-import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -35,9 +32,8 @@ from hack.demo import (
     REQUESTS,
     WORKSPACE,
     Object,
+    concluded,
     difference,
-    end_on_signal,
-    forget_ca_overrides,
     live,
     manifests,
     shown,
@@ -160,33 +156,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if why is not None:
             print(f"[demo] not on a node: {why}", file=sys.stderr)
         return 0 if why is None else 1
-    forget_ca_overrides()
-    began = time.monotonic()
-    previous = end_on_signal()
-    try:
-        with tempfile.TemporaryDirectory(prefix="gateway-telemetry-demo-") as folder:
-            demonstrate(Path(folder))
-    except KeyboardInterrupt:
-        print("\n[demo] interrupted; all that it started has ended", file=sys.stderr)
-        return 130
-    except (
-        DemoError,
-        AssertionError,
-        ImageError,
-        KubeError,
-        cluster.ClusterError,
-        tools.BuildError,
-        subprocess.SubprocessError,
-    ) as error:
-        summary, _, details = str(error).partition("\n")
-        if details:
-            print(details, file=sys.stderr)
-        print(f"[demo] failed: {summary}", file=sys.stderr)
-        return 1
-    finally:
-        signal.signal(signal.SIGTERM, previous)
-    print(f"\n[demo] all as it must be ({time.monotonic() - began:.0f} s)")
-    return 0
+    failures = (ImageError, KubeError, cluster.ClusterError, tools.BuildError, subprocess.SubprocessError)
+    return concluded(demonstrate, failures)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,8 @@ from tests.support.cluster import (
 )
 from tests.support.helm import VERSIONS, Helm
 from tests.support.kube import Kube
+from tests.support.langsmith import CertificateAuthority, StandIn
+from tests.unit.langsmith_standin.clients import KEY, WORKSPACE
 
 HERE = Path(__file__).parent
 MakeNamespace = Callable[..., str]
@@ -100,6 +102,19 @@ def private_cluster(tmp_path: Path) -> Iterator[ClusterAccess]:
         with Kube(access) as client:
             install_crds(client)
         yield access
+
+
+@pytest.fixture
+def ca(tmp_path: Path) -> CertificateAuthority:
+    """A private CA of the test's own."""
+    return CertificateAuthority(tmp_path / "pki")
+
+
+@pytest.fixture
+def langsmith(ca: CertificateAuthority) -> Iterator[StandIn]:
+    """A self-hosted LangSmith under a path prefix, behind the test's CA."""
+    with StandIn("langsmith/dev", tls=ca.server("127.0.0.1"), keys={KEY: WORKSPACE}) as stand_in:
+        yield stand_in
 
 
 @pytest.fixture(params=VERSIONS)

@@ -28,17 +28,6 @@ PROJECT = "Checkout, 100% = EU; größer"
 
 
 @pytest.fixture
-def ca(tmp_path: Path) -> CertificateAuthority:
-    return CertificateAuthority(tmp_path / "pki")
-
-
-@pytest.fixture
-def langsmith(ca: CertificateAuthority) -> Iterator[StandIn]:
-    with StandIn("langsmith/dev", tls=ca.server("127.0.0.1"), keys={KEY: WORKSPACE}) as stand_in:
-        yield stand_in
-
-
-@pytest.fixture
 def operator(cluster: ClusterAccess, namespace: str, tmp_path: Path) -> Iterator[OperatorProcess]:
     flags = (f"--watch-namespace={namespace}", "--insecure-allow-loopback", "--cluster-name=test")
     with OperatorProcess(cluster.kubeconfig, tmp_path, *flags) as process:

@@ -42,11 +42,6 @@ def _litellm_is_installed() -> None:
 
 
 @pytest.fixture
-def ca(tmp_path: Path) -> CertificateAuthority:
-    return CertificateAuthority(tmp_path / "pki")
-
-
-@pytest.fixture
 def langsmith(ca: CertificateAuthority) -> Iterator[StandIn]:
     keys = {KEY: WORKSPACE, OTHER_KEY: OTHER_WORKSPACE}
     with StandIn("langsmith/dev", tls=ca.server("127.0.0.1"), keys=keys) as stand_in:

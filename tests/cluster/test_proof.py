@@ -20,8 +20,6 @@ from tests.support.pod import pod_environment, pod_files
 from tests.support.pod_process import PodProcess
 from tests.unit.langsmith_standin.clients import KEY, WORKSPACE
 
-OTHER_WORKSPACE = "5f2c7a3e-0000-4000-8000-00000000ffff"
-OTHER_KEY = "lsv2_sk_00000000000000000000000000000000_other"
 FLAGS = ("--insecure-allow-loopback", "--cluster-name=test", "--probe-image=registry.example/operator:1")
 
 needs_pods = pytest.mark.skipif(pod_process.unavailable() is not None, reason=str(pod_process.unavailable()))
@@ -31,18 +29,6 @@ needs_pods = pytest.mark.skipif(pod_process.unavailable() is not None, reason=st
 def operator(cluster: ClusterAccess, kube: Kube, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watching]:
     with watching(kube, cluster.kubeconfig, tmp_path_factory.mktemp("proof"), 10, *FLAGS, verify=True) as found:
         yield found
-
-
-@pytest.fixture
-def ca(tmp_path: Path) -> CertificateAuthority:
-    return CertificateAuthority(tmp_path / "pki")
-
-
-@pytest.fixture
-def langsmith(ca: CertificateAuthority) -> Iterator[StandIn]:
-    keys = {KEY: WORKSPACE, OTHER_KEY: OTHER_WORKSPACE}
-    with StandIn("langsmith/dev", tls=ca.server("127.0.0.1"), keys=keys) as stand_in:
-        yield stand_in
 
 
 @pytest.fixture

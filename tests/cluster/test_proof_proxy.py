@@ -20,11 +20,6 @@ NAME = "langsmith.example.com"
 
 
 @pytest.fixture
-def ca(tmp_path: Path) -> CertificateAuthority:
-    return CertificateAuthority(tmp_path / "pki")
-
-
-@pytest.fixture
 def langsmith(ca: CertificateAuthority) -> Iterator[StandIn]:
     with StandIn(tls=ca.server(NAME), keys={KEY: WORKSPACE}, public_host=NAME) as stand_in:
         yield stand_in

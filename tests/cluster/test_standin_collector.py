@@ -22,11 +22,6 @@ PROJECT = "checkout"
 
 
 @pytest.fixture
-def ca(tmp_path: Path) -> CertificateAuthority:
-    return CertificateAuthority(tmp_path / "pki")
-
-
-@pytest.fixture
 def langsmith(ca: CertificateAuthority) -> Iterator[StandIn]:
     with StandIn("langsmith/dev", tls=ca.server("127.0.0.1", intermediate=True), keys={KEY: WORKSPACE}) as running:
         yield running

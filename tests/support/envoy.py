@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import httpx
 import yaml
 from hack.cluster import free_ports
 
+from tests.support.gateway_process import GatewayProcess
 from tests.support.gateway_venv import installed
-from tests.support.kube import NotInTime, wait
 from tests.support.pod import File, Mount
 from tests.support.pod_process import PodProcess
 
@@ -22,7 +21,7 @@ TRACING = "envoy-tracing.yaml"
 CLUSTERS = "envoy-cds.yaml"
 
 
-class Envoy:
+class Envoy(GatewayProcess):
     """Envoy on a free port of loopback, with the operator's tracing block in its one listener.
 
     Args:
@@ -35,46 +34,17 @@ class Envoy:
         [port] = free_ports(1)
         tracing = yaml.safe_load(files.files[TRACING].content)
         bootstrap = yaml.safe_dump(_bootstrap(tracing, f"{files.path}/{CLUSTERS}", port)).encode()
-        self.log_file = folder / "envoy.log"
+        log = folder / "envoy.log"
         program = str(installed(LOCK) / "envoy")
         arguments = ["-c", "/etc/envoy-bootstrap.yaml", "--use-dynamic-base-id", "--concurrency", "1", "-l", "warn"]
         own = Mount("/etc/envoy-bootstrap.yaml", {"": File(bootstrap)}, read_only=True)
-        self._process = PodProcess([program, *arguments], {}, [*mounts, own], log=self.log_file)
-        self._http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10, trust_env=False)
+        process = PodProcess([program, *arguments], {}, [*mounts, own], log=log)
+        http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10, trust_env=False)
+        super().__init__("Envoy", process, http, ready="/ready", start_seconds=START_SECONDS, log=log)
 
     def get(self, path: str) -> None:
         """Send one request through it."""
         self._http.get(path).raise_for_status()
-
-    def log(self) -> str:
-        """Return all that it has printed."""
-        return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
-
-    def __enter__(self) -> Self:
-        self._process.start()
-        try:
-            wait("Envoy answers", self._ready, START_SECONDS)
-        except NotInTime as error:
-            tail = self._process.tail()
-            self._stop()
-            raise NotInTime(f"{error}\n{tail}") from None
-        except BaseException:
-            self._stop()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop()
-
-    def _stop(self) -> None:
-        self._http.close()
-        self._process.stop()
-
-    def _ready(self) -> bool:
-        self._process.check()
-        return self._http.get("/ready").status_code == httpx.codes.OK
 
 
 def _bootstrap(tracing: dict[str, Any], clusters: str, port: int) -> dict[str, Any]:

@@ -18,17 +18,6 @@ from tests.unit.langsmith_standin.clients import KEY, WORKSPACE
 
 
 @pytest.fixture
-def ca(tmp_path: Path) -> CertificateAuthority:
-    return CertificateAuthority(tmp_path / "pki")
-
-
-@pytest.fixture
-def langsmith(ca: CertificateAuthority) -> Iterator[StandIn]:
-    with StandIn("langsmith/dev", tls=ca.server("127.0.0.1"), keys={KEY: WORKSPACE}) as stand_in:
-        yield stand_in
-
-
-@pytest.fixture
 def litellm_is_installed() -> None:
     installed(LOCK)
 
