@@ -37,6 +37,8 @@ ONE_INTERVAL = INTERVAL * 1.1 + 15.0
 """With jitter, and the second look at what may pass by itself."""
 PATIENCE = 90.0
 """Seconds after which a canary is NotVisible."""
+ARRIVAL = 5.0
+"""Seconds in which objects that were made together reach the operator, in any order."""
 HOLD = 25.0
 """Seconds for which a fault lasts at least, to see that what was said stays."""
 FLAGS = ("--insecure-allow-loopback", "--allow-host=*", "--max-rollouts=0", "--max-rollouts-per-namespace=0")
@@ -243,6 +245,8 @@ class Matrix:
         _, status, _ = case.expected()["target"]
         if case.phase == "fault" and status == "False" and case.says("target", "Ready")[0] == "True":
             case.greens.add("Ready")
+        if case.phase == "fault" and now - case.since < ARRIVAL:
+            return
         if case.phase == "done" or (case.phase == "healing" and now - case.since < ONE_INTERVAL):
             return
         expected = _may_be_false(case) if case.phase in ("fault", "later") else set()

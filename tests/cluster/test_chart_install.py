@@ -46,7 +46,8 @@ def older_chart(tmp_path_factory: pytest.TempPathFactory) -> Path:
     version["additionalPrinterColumns"] = version["additionalPrinterColumns"][:2]
     head, _, _ = target.read_text().partition("\nspec:\n")
     target.write_text(head + "\n" + yaml.safe_dump({"spec": definition["spec"]}) + "{{- end }}\n")
-    replace(chart / "templates/_helpers.tpl", "[get, list, watch, create, patch, delete]", "[get, list, watch]")
+    rights = "[get, list, watch{{ if not .Values.readOnly }}, create, patch, delete{{ end }}]"
+    replace(chart / "templates/_helpers.tpl", rights, "[get, list, watch]")
     return chart
 
 
@@ -89,7 +90,7 @@ def test_install_upgrade_uninstall_and_install_again(empty: tuple[Helm, Kube], o
         item for item in kube.list("clusterrole") if item["metadata"]["name"] == "operators:gateway-telemetry-operator"
     ]
     (verbs,) = [rule["verbs"] for rule in role["rules"] if rule["resources"] == ["secrets"]]
-    assert verbs == ["get", "list", "watch", "create", "patch", "delete"]
+    assert sorted(verbs) == ["create", "delete", "get", "list", "patch", "watch"]
 
     helm("upgrade", RELEASE, str(CHART), *flags, "--set", "replicas=2")
     generations = [kube.get("crd", None, f"{name}.gatewaytelemetry.dev") for name in CRDS]

@@ -256,6 +256,20 @@ def test_metrics_that_somebody_wants_stay_on(operator: Watching, kube: Kube, sho
     assert "OTEL_METRICS_EXPORTER" not in {item["name"] for item in env}
 
 
+def test_whoever_had_only_the_list_still_has_it(operator: Watching, kube: Kube, shop: str) -> None:
+    theirs = {"name": "LOG_LEVEL", "value": "info"}
+    kube.apply(configured(shop, "GatewayConfig", {"extProc": {"kubernetes": {"env": [theirs]}}}))
+    managers = live(kube, shop, "GatewayConfig")["metadata"]["managedFields"]
+    kube.apply(telemetry(shop, "GatewayConfig"))
+    assert len(ready(kube, shop, "GatewayConfig")["extProc"]["kubernetes"]["env"]) > 1
+    assert live(kube, shop, "GatewayConfig")["metadata"]["managedFields"] == managers
+    kube.delete("gatewaytelemetry", shop, "gateway")
+    kube.wait_gone("gatewaytelemetry", shop, "gateway")
+    restored = live(kube, shop, "GatewayConfig")
+    assert restored["spec"] == {"extProc": {"kubernetes": {"env": [theirs]}}}
+    assert restored["metadata"]["managedFields"] == managers
+
+
 def test_agentgateway(operator: Watching, kube: Kube, shop: str) -> None:
     kind = "AgentgatewayParameters"
     kube.apply(configured(shop, kind))

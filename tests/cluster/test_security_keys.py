@@ -145,7 +145,8 @@ def connect(kube: Kube, namespace: str) -> None:
     kube.apply(objects.gateway(namespace, "injected", app="injected"))
     takes = [{"secretRef": {"name": "traces", "optional": True}}]
     kube.apply(objects.deployment(namespace, "refers", app="refers", envFrom=takes))
-    kube.apply(objects.reference(namespace, "reference", app="refers"))
+    # Its pod is older than the Secret.
+    kube.apply(objects.reference(namespace, "reference", app="refers", rollout={"policy": "Automatic"}))
     for file in sorted((ROOT / "examples").glob("*.yaml")):
         for item in yaml.safe_load_all(file.read_text()):
             if item and item["kind"] == "GatewayTelemetry":

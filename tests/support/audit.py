@@ -51,7 +51,7 @@ def asked(log: Path) -> set[Asked]:
     """
     found = set()
     for event in events(log):
-        account = _OPERATOR.fullmatch(event["user"]["username"])
+        account = _OPERATOR.fullmatch(event["user"].get("username", ""))
         reference = event.get("objectRef")
         if account is None or reference is None or event.get("userAgent", "").startswith(_TEST_CLIENT):
             continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
 import sys
@@ -142,6 +143,12 @@ def operator(
     )
     try:
         asyncio.run(run(settings))
-    except (ConfigError, OSError, WatchesEnded) as error:
+    except WatchesEnded as error:
+        click.echo(f"gateway-telemetry operator: {error}", err=True)
+        logging.shutdown()
+        sys.stderr.flush()
+        # kopf leaves failed tasks and open connections behind, which the interpreter would tell of on its way out.
+        os._exit(1)
+    except (ConfigError, OSError) as error:
         click.echo(f"gateway-telemetry operator: {error}", err=True)
         sys.exit(1)

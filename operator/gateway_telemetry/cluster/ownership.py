@@ -8,7 +8,7 @@ https://kubernetes.io/docs/reference/using-api/server-side-apply/#managers.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gateway_telemetry.api.meta import FIELD_MANAGER
@@ -52,7 +52,13 @@ async def write(
 
 
 async def release(
-    client: Client, resource: Resource, namespace: str, name: str, live: Mapping[str, Any], operation: str = "Apply"
+    client: Client,
+    resource: Resource,
+    namespace: str,
+    name: str,
+    live: Mapping[str, Any],
+    operation: str = "Apply",
+    former: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Take our entries out of ``metadata.managedFields``; return the object afterwards.
 
@@ -62,13 +68,14 @@ async def release(
     Args:
         live: the object as last seen.
         operation: of the entries: Apply, or Update for what a patch wrote.
+        former: entries before the write, for an object that is left with none but ours: `removals`.
 
     Raises:
         Conflict: somebody wrote faster than we, `ATTEMPTS` times.
     """
     current = dict(live)
     for _ in range(ATTEMPTS):
-        operations = removals(current, operation)
+        operations = removals(current, operation, former)
         if not operations:
             return current
         try:
@@ -80,17 +87,30 @@ async def release(
     )
 
 
-def removals(live: Mapping[str, Any], operation: str = "Apply") -> list[dict[str, Any]]:
-    """Return the JSON patch that removes our entries, last one first; empty if there are none."""
-    operations: list[dict[str, Any]] = []
+def removals(
+    live: Mapping[str, Any], operation: str = "Apply", former: Sequence[Mapping[str, Any]] = ()
+) -> list[dict[str, Any]]:
+    """Return the JSON patch that removes our entries, last one first; empty if there are none.
+
+    An API server ignores an emptied list. Where a list that we wrote to was all that another manager had, ours is the
+    only entry, and the former ones come back in its place; where they are not known, an empty entry clears the list:
+    https://kubernetes.io/docs/reference/using-api/server-side-apply/#clearing-managedfields.
+    """
     entries = live["metadata"].get("managedFields") or []
-    for index in range(len(entries) - 1, -1, -1):
-        entry = entries[index]
-        if entry.get("manager") == FIELD_MANAGER and entry.get("operation") == operation:
-            path = f"/metadata/managedFields/{index}"
-            operations += [
-                {"op": "test", "path": f"{path}/manager", "value": FIELD_MANAGER},
-                {"op": "test", "path": f"{path}/operation", "value": operation},
-                {"op": "remove", "path": path},
-            ]
+    ours = [index for index, entry in enumerate(entries) if _is_ours(entry, operation)]
+    operations: list[dict[str, Any]] = []
+    for index in reversed(ours):
+        path = f"/metadata/managedFields/{index}"
+        operations += [
+            {"op": "test", "path": f"{path}/manager", "value": FIELD_MANAGER},
+            {"op": "test", "path": f"{path}/operation", "value": operation},
+            {"op": "remove", "path": path},
+        ]
+    if ours and len(ours) == len(entries):
+        theirs = [dict(entry) for entry in former if not _is_ours(entry, operation)]
+        operations.append({"op": "replace", "path": "/metadata/managedFields", "value": theirs or [{}]})
     return operations
+
+
+def _is_ours(entry: Mapping[str, Any], operation: str) -> bool:
+    return entry.get("manager") == FIELD_MANAGER and entry.get("operation") == operation

@@ -51,6 +51,8 @@ logger = logging.getLogger(__name__)
 
 ROLLING_SECONDS = 5.0
 """How often the pods of a rollout are looked at: a crash loop is not told by the workload's own status."""
+AT_ONCE = 10
+"""Runs of one gateway in a row that may ask for another one at once."""
 NO_PODS_SECONDS = 2.0
 """How long a status waits for the controller of a workload without pods."""
 PATIENT_SECONDS = 300.0
@@ -93,6 +95,8 @@ class Reconciler:
         self._settling: dict[Key, float] = {}
         self._unwritten: set[Key] = set()
         """Gateways of which the last write into the object of ``install.resource`` failed."""
+        self._immediate: dict[Key, int] = {}
+        """Runs of a gateway in a row that asked for another one at once."""
 
     def finalizers(self, *, wanted: bool) -> None:
         """Say whether finalizers may be put on; without, those that are there are taken off."""
@@ -214,8 +218,20 @@ class Reconciler:
         if problems:
             return min(filter(None, (patience, ROLLING_SECONDS if rolling else pause)), default=None)
         if not _suspended(view) and (plan.resource_due or any(_replaces_pods(item) for item in plan.sinks)):
-            return 0.0  # due only now: a turn that became free, a Secret that has just been written
+            return self._at_once(view.key)  # due only now: a turn that became free, a Secret just written
+        self._immediate.pop(view.key, None)
         return ROLLING_SECONDS if rolling else pause
+
+    def _at_once(self, key: Key) -> float:
+        """Ask for another run now; what is due again and again comes back with growing pauses.
+
+        Raises:
+            Retry: `AT_ONCE` runs have ended so.
+        """
+        self._immediate[key] = self._immediate.get(key, 0) + 1
+        if self._immediate[key] > AT_ONCE:
+            raise Retry("what was written is due again after each write")
+        return 0.0
 
     async def _proof(
         self, view: Gateway, plan: GatewayPlan, now: str
@@ -362,6 +378,7 @@ class Reconciler:
             self._verifier.forget_gateway(key)
         self._settling.pop(key, None)
         self._unwritten.discard(key)
+        self._immediate.pop(key, None)
         records = [*restorable(self._store, key), *self._forgotten(view)]
         began = self._deleting_since.setdefault(key, time.monotonic())
         hurry = time.monotonic() - began > PATIENT_SECONDS

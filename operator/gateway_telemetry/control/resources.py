@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import logging
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gateway_telemetry.adapters.edits import WrongShape
@@ -93,7 +94,7 @@ async def write(client: Client, wanted: ResourceWrite) -> None:
     resource = CONFIGURED[wanted.kind]
     try:
         if wanted.patch:
-            await _patch(client, resource, wanted.namespace, wanted.name, list(wanted.patch))
+            await _patch(client, resource, wanted.namespace, wanted.name, list(wanted.patch), wanted.managers)
         elif wanted.claimed:
             live = await client.get(resource, wanted.namespace, wanted.name)
             await ownership.release(client, resource, wanted.namespace, wanted.name, live, operation="Update")
@@ -103,7 +104,14 @@ async def write(client: Client, wanted: ResourceWrite) -> None:
         logger.info("wrote settings into %s %s/%s", wanted.kind, wanted.namespace, wanted.name)
 
 
-async def _patch(client: Client, resource: Resource, namespace: str, name: str, patch: list[Any]) -> None:
+async def _patch(
+    client: Client,
+    resource: Resource,
+    namespace: str,
+    name: str,
+    patch: list[Any],
+    managers: Sequence[Mapping[str, Any]],
+) -> None:
     try:
         live = await client.json_patch(resource, namespace, name, patch)
     except Invalid as error:
@@ -120,7 +128,7 @@ async def _patch(client: Client, resource: Resource, namespace: str, name: str, 
             Reason.WRITE_FAILED,
             f"{resource.kind} {namespace}/{name} changed while it was being written: it is tried again",
         ) from None
-    await ownership.release(client, resource, namespace, name, live, operation="Update")
+    await ownership.release(client, resource, namespace, name, live, operation="Update", former=managers)
 
 
 async def restore(client: Client, record: Record) -> None:
@@ -150,7 +158,8 @@ async def restore(client: Client, record: Record) -> None:
         ) from None
     try:
         if patch:
-            await _patch(client, resource, record.namespace, name, list(patch))
+            managers = live["metadata"].get("managedFields") or ()
+            await _patch(client, resource, record.namespace, name, list(patch), managers)
         else:
             await ownership.release(client, resource, record.namespace, name, live, operation="Update")
     except Forbidden as error:

@@ -260,6 +260,7 @@ def _write(
         record_stale=stale,
         repair=repair,
         manager=last_manager(metadata.get("managedFields") or ()),
+        managers=tuple(metadata.get("managedFields") or ()),
         claimed=any(
             item.get("manager") == meta.FIELD_MANAGER and item.get("operation") == "Update"
             for item in metadata.get("managedFields") or ()

@@ -63,6 +63,7 @@ class ResourceWrite:
         original: a ConfigMap's text without our additions, to be remembered; None where what is remembered holds.
         repair: whether somebody took out what was put in.
         manager: field manager that changed the object last.
+        managers: entries of its managedFields, as it was seen.
         claimed: whether a crash between two writes left our entry in its managedFields.
     """
 
@@ -80,6 +81,7 @@ class ResourceWrite:
     record_stale: bool
     repair: bool
     manager: str
+    managers: tuple[Mapping[str, Any], ...] = field(repr=False)
     claimed: bool
 
     @property

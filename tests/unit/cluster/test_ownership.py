@@ -52,6 +52,22 @@ def test_several_entries_go_last_one_first_so_that_places_stay_right() -> None:
     assert patched(live(OURS, HELM, OURS, STATUS, OURS), operations)["metadata"]["managedFields"] == [HELM, STATUS]
 
 
+@pytest.mark.parametrize(
+    ("former", "left"),
+    [((), [{}]), ((OURS,), [{}]), ((HELM,), [HELM]), ((OURS, HELM, FLUX), [HELM, FLUX])],
+)
+def test_an_api_server_ignores_an_emptied_list_so_something_comes_in_its_place(
+    former: tuple[Object, ...], left: list[Object]
+) -> None:
+    *removals, last = ownership.removals(live(OURS), former=former)
+    assert removals == [
+        {"op": "test", "path": "/metadata/managedFields/0/manager", "value": "gateway-telemetry"},
+        {"op": "test", "path": "/metadata/managedFields/0/operation", "value": "Apply"},
+        {"op": "remove", "path": "/metadata/managedFields/0"},
+    ]
+    assert last == {"op": "replace", "path": "/metadata/managedFields", "value": left}
+
+
 def patched(obj: Object, operations: list[dict[str, Any]]) -> Object:
     """Return the object after a patch of tests and removals in managedFields; ValueError if a test fails."""
     result = copy.deepcopy(obj)
