@@ -43,6 +43,7 @@ HOLD = 25.0
 """Seconds for which a fault lasts at least, to see that what was said stays."""
 FLAGS = ("--insecure-allow-loopback", "--allow-host=*", "--max-rollouts=0", "--max-rollouts-per-namespace=0")
 """Of the operator: loopback and every host, and no queue of rollouts in the way."""
+_OF_REFERENCES = ("Accepted", "ResolvedRefs", "Ready")
 _POLL = 0.4
 _TRAFFIC_SECONDS = 2.0
 _PROJECT = "checkout"
@@ -245,14 +246,13 @@ class Matrix:
         _, status, _ = case.expected()["target"]
         if case.phase == "fault" and status == "False" and case.says("target", "Ready")[0] == "True":
             case.greens.add("Ready")
-        if case.phase == "fault" and now - case.since < ARRIVAL:
-            return
         if case.phase == "done" or (case.phase == "healing" and now - case.since < ONE_INTERVAL):
             return
         expected = _may_be_false(case) if case.phase in ("fault", "later") else set()
         for kind, types in case.said.items():
             for name, (seen, _reason) in types.items():
-                if seen == "False" and name not in expected and not _starting(kind, name, types):
+                arriving = case.phase == "fault" and now - case.since < ARRIVAL and name in _OF_REFERENCES
+                if seen == "False" and name not in expected and not arriving and not _starting(kind, name, types):
                     case.reds.add(f"{kind} {name}")
 
     def _step(self, case: Case, now: float) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from gateway_telemetry.api.reasons import BY_REASON, Reason
 from tests.bench.fault_rows import ROWS, WORKSPACE, Setting
-from tests.bench.faults import ONE_INTERVAL, Case, Matrix, Traffic, table
+from tests.bench.faults import ARRIVAL, ONE_INTERVAL, Case, Matrix, Traffic, table
 from tests.support.kube import Kube
 from tests.support.langsmith import CertificateAuthority, Key, StandIn
 from tests.support.langsmith.otlp import Span
@@ -81,6 +81,11 @@ def test_what_the_row_does_not_expect_is_a_false_red(case: Case) -> None:
     assert judged(case, "target", "Ingesting", "False").reds == set()
     assert judged(case, "target", "Reachable", "False").reds == {"target Reachable"}
     assert judged(case, "gateway", "Delivered", "False").reds == {"target Reachable", "gateway Delivered"}
+
+
+def test_what_has_not_arrived_yet_is_no_false_red(case: Case) -> None:
+    assert judged(case, "target", "ResolvedRefs", "False", later=ARRIVAL - 1).reds == set()
+    assert judged(case, "target", "ResolvedRefs", "False", later=ARRIVAL + 1).reds == {"target ResolvedRefs"}
 
 
 def test_red_one_interval_after_the_end_of_the_fault_is_a_false_red(case: Case) -> None:
