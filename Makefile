@@ -32,7 +32,7 @@ test-unit: setup ## Pure layers, the stand-in, files
 test-cluster: setup ## Against a real kube-apiserver with kwok nodes
 	@for tier in cluster gitops gateways; do $(PY) hack/tools.py --tier $$tier > /dev/null || exit 1; done
 	@began=$$(date +%s); audit=$$(mktemp -d); trap 'rm -rf "$$audit"' EXIT; export GATEWAY_TELEMETRY_AUDIT=$$audit; \
-	$(PY) -m pytest -n $(WORKERS) --dist loadfile tests/cluster; code=$$?; \
+	$(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder tests/cluster; code=$$?; \
 	if [ $$code = 0 ]; then echo "what the tier asked for, and what the chart grants:"; $(PY) -m pytest tests/rights; code=$$?; fi; \
 	echo "tier cluster: $$(( $$(date +%s) - began )) s"; exit $$code
 

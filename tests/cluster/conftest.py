@@ -32,10 +32,28 @@ HERE = Path(__file__).parent
 MakeNamespace = Callable[..., str]
 
 
+LONG = (
+    "test_demo.py",
+    "test_fault_matrix.py",
+    "test_failures.py",
+    "test_leader.py",
+    "test_deletion_orders.py",
+    "test_orphans.py",
+    "test_litellm.py",
+    "test_delivered.py",
+    "test_control_plane.py",
+    "test_uninstall.py",
+    "test_security_roles.py",
+)
+"""Files that take more than a minute. Workers take whole files, so these go first, lest one ends long after the rest."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.cluster)
+    place = {name: index for index, name in enumerate(LONG)}
+    items.sort(key=lambda item: place.get(item.path.name, len(LONG)))
 
 
 @pytest.fixture(scope="session")
