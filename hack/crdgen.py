@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway_telemetry.api import meta
-from gateway_telemetry.api.gateway import GatewayTelemetrySpec, GatewayTelemetryStatus
+from gateway_telemetry.api.gateway import GatewayTelemetrySpec
+from gateway_telemetry.api.gateway_status import GatewayTelemetryStatus
 from gateway_telemetry.api.rules import VALIDATIONS, Model
 from gateway_telemetry.api.target import LangSmithTargetSpec, LangSmithTargetStatus
 

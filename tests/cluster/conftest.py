@@ -45,7 +45,7 @@ LONG = (
     "test_uninstall.py",
     "test_security_roles.py",
 )
-"""Files that take more than a minute. Workers take whole files, so these go first, lest one ends long after the rest."""
+"""Files that take a minute or more. Workers take whole files, so these go first, lest one ends long after the rest."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

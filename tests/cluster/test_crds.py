@@ -14,7 +14,8 @@ import pytest
 import yaml
 from hack import crdgen
 
-from gateway_telemetry.api.gateway import GatewayTelemetrySpec, GatewayTelemetryStatus
+from gateway_telemetry.api.gateway import GatewayTelemetrySpec
+from gateway_telemetry.api.gateway_status import GatewayTelemetryStatus
 from gateway_telemetry.api.rules import Model
 from gateway_telemetry.api.target import LangSmithTargetSpec, LangSmithTargetStatus
 from tests.support import api_cases

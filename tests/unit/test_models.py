@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from gateway_telemetry.api.gateway import GatewayTelemetrySpec, GatewayTelemetryStatus
+from gateway_telemetry.api.gateway import GatewayTelemetrySpec
+from gateway_telemetry.api.gateway_status import GatewayTelemetryStatus
 from gateway_telemetry.api.meta import LabelSelector, parse_duration
 from gateway_telemetry.api.rules import Model, matcher
 from gateway_telemetry.api.target import LangSmithTargetSpec, LangSmithTargetStatus

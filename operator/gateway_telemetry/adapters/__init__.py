@@ -32,7 +32,7 @@ from gateway_telemetry.adapters.portkey import Portkey
 from gateway_telemetry.adapters.resource import CONFIG_HASH, Place, ResourceAdapter
 from gateway_telemetry.adapters.traefik import Traefik
 from gateway_telemetry.adapters.truefoundry import TrueFoundry
-from gateway_telemetry.api.gateway import Gateway
+from gateway_telemetry.api.gateway_types import Gateway
 
 _ADAPTERS: dict[str, Adapter] = {
     adapter.type: adapter

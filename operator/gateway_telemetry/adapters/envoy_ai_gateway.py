@@ -16,7 +16,7 @@ from gateway_telemetry.adapters.base import Context, EnvVar, Forbidden, Page, Se
 from gateway_telemetry.adapters.edits import Edit
 from gateway_telemetry.adapters.refusals import no_private_ca
 from gateway_telemetry.adapters.resource import Place, ResourceAdapter
-from gateway_telemetry.api.gateway import EnvoyAiGatewayOptions
+from gateway_telemetry.api.gateway_types import EnvoyAiGatewayOptions
 from gateway_telemetry.api.reasons import Reason
 
 METRICS_EXPORTER = "OTEL_METRICS_EXPORTER"

@@ -17,7 +17,7 @@ from gateway_telemetry.adapters.base import API_KEY, CA_DIRECTORY, CA_KEY, Conte
 from gateway_telemetry.adapters.edits import Edit, Path, entry, member
 from gateway_telemetry.adapters.refusals import ascii_project, no_capture_switch, no_resource_attributes
 from gateway_telemetry.adapters.resource import Place, ResourceAdapter
-from gateway_telemetry.api.gateway import OtelCollectorOptions
+from gateway_telemetry.api.gateway_types import OtelCollectorOptions
 
 VARIABLE = "GATEWAY_TELEMETRY_API_KEY"
 NAME = "gateway-telemetry"

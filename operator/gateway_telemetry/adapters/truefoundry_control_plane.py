@@ -13,7 +13,7 @@ from typing import Any
 from gateway_telemetry.adapters.base import Context
 from gateway_telemetry.adapters.otel import IDENTITY_ATTRIBUTE
 from gateway_telemetry.adapters.refusals import ascii_project, no_private_ca
-from gateway_telemetry.api.gateway import TrueFoundryOptions
+from gateway_telemetry.api.gateway_types import TrueFoundryOptions
 
 OBJECT_TYPE = "gateway-otel-config"
 TRACES = "otel_traces_exporter_config"

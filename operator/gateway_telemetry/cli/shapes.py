@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from gateway_telemetry.api import meta
-from gateway_telemetry.api.gateway import GatewayTelemetrySpec, GatewayTelemetryStatus
+from gateway_telemetry.api.gateway import GatewayTelemetrySpec
+from gateway_telemetry.api.gateway_status import GatewayTelemetryStatus
 from gateway_telemetry.api.meta import NamespaceName, ObjectName
 from gateway_telemetry.api.rules import Model
 from gateway_telemetry.api.target import LangSmithTargetSpec, LangSmithTargetStatus

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from gateway_telemetry.adapters import adapter_of
-from gateway_telemetry.api import meta
 from gateway_telemetry.api.reasons import Reason
 from gateway_telemetry.cluster.client import Client
 from gateway_telemetry.cluster.errors import ApiError
@@ -26,6 +25,7 @@ from gateway_telemetry.control.gate import TURN_SECONDS, Gate
 from gateway_telemetry.control.lookups import Services, Targets, env_from, files, pods_of
 from gateway_telemetry.control.proof import Verifier
 from gateway_telemetry.control.queue import Queue, Ref, Retry
+from gateway_telemetry.control.restores import Restores
 from gateway_telemetry.control.vantage import Vantage
 from gateway_telemetry.control.writes import Writer, refusal
 from gateway_telemetry.plan.gateways import (
@@ -39,13 +39,12 @@ from gateway_telemetry.plan.gateways import (
 )
 from gateway_telemetry.plan.options import Options
 from gateway_telemetry.plan.proof import GatewayProof, since
-from gateway_telemetry.plan.restore import forgotten
 from gateway_telemetry.plan.sinks import SinkState
 from gateway_telemetry.plan.status import gateway_status, target_status
 from gateway_telemetry.plan.store import Gateway, Store, target_key
 from gateway_telemetry.plan.targets import Refused
-from gateway_telemetry.plan.views import Key, Pod, Record, Workload
-from gateway_telemetry.plan.writes import led_astray, secret_name
+from gateway_telemetry.plan.views import Key, Pod, Workload
+from gateway_telemetry.plan.writes import secret_name
 
 logger = logging.getLogger(__name__)
 
@@ -86,6 +85,7 @@ class Reconciler:
         self._gate = gate
         self._verifier = verifier
         self._vantage = vantage
+        self._restores = Restores(store, self._writer, gate)
         self._control_planes = ControlPlanes(
             client, store, feed, self._writer, options, self._targets.resolve, queue.add_later
         )
@@ -186,7 +186,7 @@ class Reconciler:
         problems = dict(settled.problems)
         if not _suspended(view):
             others = [item for item in self._store.records_of_owner(view.key) if not left_behind(item, view)]
-            problems |= await self._undo(others)
+            problems |= await self._restores.undo(others)
             await self._let_go_unless_kept(view.key)
         current = self._store.gateways.get(view.key)
         if current is None or current.deleting or (current.uid, current.generation) != (view.uid, view.generation):
@@ -306,11 +306,11 @@ class Reconciler:
         reference = plan.reference if plan.reference is not None and plan.reference.due else None
         records = self._store.records_of_owner(view.key)
         restores = view.spec is not None and view.spec.deletion_policy == "Restore"
-        lost = any(True for _ in self._forgotten(view))
+        lost = any(True for _ in self._restores.forgotten(view))
         remain = len(records) > len(plan.restore) or bool(due) or reference is not None or resource is not None or lost
         if (due or reference is not None or resource is not None) and restores:
             await self._writer.finalizer(view, wanted=True)
-        failures = await self._undo(plan.restore) | await self._former_tenants(view)
+        failures = await self._restores.undo(plan.restore) | await self._former_tenants(view)
         remain = remain or bool(failures)
         if resource is not None and not failures:
             self._unwritten.add(view.key)
@@ -343,32 +343,6 @@ class Reconciler:
         done = due or plan.restore or restarts or failures or reference is not None or resource is not None
         return failures if done else None
 
-    async def _undo(self, records: Iterable[Record], *, hurry: bool = False) -> dict[WorkloadKey, Refused]:
-        """Take back what records remember, in their order and under the limits of rollouts; return what failed.
-
-        After an object that could not be restored nothing more is: its readers keep the variables that it names.
-        """
-        failures: dict[WorkloadKey, Refused] = {}
-        for record in records:
-            key = _workload_of(record)
-            workload = None if record.reference else self._store.workloads.get(key)
-            # A key that would follow somebody else's endpoint waits for nobody's turn.
-            if workload is not None and not hurry and not led_astray(workload, record):
-                refusal = self._gate.restore(workload)
-                if refusal is not None:
-                    failures[key] = refusal
-                    continue
-            try:
-                await self._writer.restore(record)
-                self._gate.gone([key])
-            except Refused as refused:
-                failures[key] = refused
-                if record.added is not None:
-                    break
-            finally:
-                self._gate.restored(key)
-        return failures
-
     async def _leave(self, key: Key, view: Gateway | None) -> float | None:
         """Take away what was written for an object that is gone or going; then let it go.
 
@@ -379,10 +353,10 @@ class Reconciler:
         self._settling.pop(key, None)
         self._unwritten.discard(key)
         self._immediate.pop(key, None)
-        records = [*restorable(self._store, key), *self._forgotten(view)]
+        records = [*restorable(self._store, key), *self._restores.forgotten(view)]
         began = self._deleting_since.setdefault(key, time.monotonic())
         hurry = time.monotonic() - began > PATIENT_SECONDS
-        failures = await self._undo(records, hurry=hurry) | await self._control_planes.leave(key)
+        failures = await self._restores.undo(records, hurry=hurry) | await self._control_planes.leave(key)
         view = self._store.gateways.get(key)
         if view is not None and failures and self._waits(key):
             worst = next(iter(failures.values()))
@@ -413,17 +387,6 @@ class Reconciler:
             raise Retry("; ".join(sorted({item.message for item in problems.values()})), longest)
         return TURN_SECONDS if Reason.ROLLOUT_QUEUED in reasons else None
 
-    def _forgotten(self, view: Gateway | None) -> Iterator[Record]:
-        """Yield records for workloads that carry our settings and whose Secret, and with it the record, was deleted."""
-        if view is None or meta.FINALIZER not in view.finalizers:
-            return
-        for workload in self._store.workloads_matching(view):
-            name = secret_name(workload.kind, workload.name)
-            if (workload.namespace, name) not in self._store.records:
-                record = forgotten(view, workload)
-                if record is not None:
-                    yield record
-
     def _waits(self, key: Key) -> bool:
         """Tell whether a deletion may still be held up. The record outlives the object, so nothing is lost after."""
         began = self._deleting_since.setdefault(key, time.monotonic())
@@ -450,10 +413,6 @@ def _replaces_pods(item: SinkState) -> bool:
 
 def _suspended(view: Gateway) -> bool:
     return view.spec is not None and view.spec.suspend
-
-
-def _workload_of(record: Record) -> WorkloadKey:
-    return record.workload[0], record.namespace, record.workload[1]
 
 
 def now_text() -> str:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 
 from gateway_telemetry.adapters import adapter_of
 from gateway_telemetry.api.conditions import Finding, bad, good, summarise, unknown
-from gateway_telemetry.api.gateway import GatewayTelemetrySpec, ResourceRef
+from gateway_telemetry.api.gateway import GatewayTelemetrySpec
+from gateway_telemetry.api.install import ResourceRef
 from gateway_telemetry.api.reasons import Reason
 from gateway_telemetry.endpoint import EndpointProblem
 from gateway_telemetry.plan.configured import configured, rival

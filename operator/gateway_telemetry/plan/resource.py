@@ -17,7 +17,8 @@ from gateway_telemetry.adapters import collector_yaml as collector
 from gateway_telemetry.adapters import edits as changes
 from gateway_telemetry.adapters.edits import Edit, Path, WrongShape, dotted
 from gateway_telemetry.api import meta
-from gateway_telemetry.api.gateway import GatewayTelemetrySpec, ResourceRef
+from gateway_telemetry.api.gateway import GatewayTelemetrySpec
+from gateway_telemetry.api.install import ResourceRef
 from gateway_telemetry.api.reasons import Reason
 from gateway_telemetry.plan import checks
 from gateway_telemetry.plan.inject import context_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from gateway_telemetry.api.gateway import ControlPlane
+from gateway_telemetry.api.install import ControlPlane
 from gateway_telemetry.api.reasons import Reason
 from gateway_telemetry.endpoint import EndpointProblem, Endpoints, HostPolicy, control_plane
 from gateway_telemetry.plan.options import Options

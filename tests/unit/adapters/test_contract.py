@@ -31,7 +31,8 @@ from gateway_telemetry.adapters import (
     adapter_types,
     adapters,
 )
-from gateway_telemetry.api.gateway import FILE_GATEWAYS, Gateway, OtelSdkOptions
+from gateway_telemetry.api.gateway import FILE_GATEWAYS
+from gateway_telemetry.api.gateway_types import Gateway, OtelSdkOptions
 from gateway_telemetry.api.reasons import Reason
 from gateway_telemetry.endpoint import EndpointProblem, saas, self_hosted
 from tests.unit.adapters.contexts import KEY, PEM, WORKSPACE, context

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gateway_telemetry.api.conditions import MESSAGE_LIMIT, good
-from gateway_telemetry.api.gateway import GatewayTelemetryStatus
+from gateway_telemetry.api.gateway_status import GatewayTelemetryStatus
 from gateway_telemetry.api.reasons import Reason
 from gateway_telemetry.api.target import LangSmithTargetStatus
 from gateway_telemetry.plan.gateways import GatewayPlan, SinkState, leaving

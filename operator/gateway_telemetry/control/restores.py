@@ -1,0 +1,64 @@
+"""Taking back what was written: record by record, under the same limits as rollouts, also where the record is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from gateway_telemetry.api import meta
+from gateway_telemetry.control.gate import Gate
+from gateway_telemetry.control.writes import Writer
+from gateway_telemetry.plan import restore
+from gateway_telemetry.plan.gateways import WorkloadKey
+from gateway_telemetry.plan.store import Gateway, Store
+from gateway_telemetry.plan.targets import Refused
+from gateway_telemetry.plan.views import Record
+from gateway_telemetry.plan.writes import led_astray, secret_name
+
+
+class Restores:
+    """Restores what records remember."""
+
+    def __init__(self, store: Store, writer: Writer, gate: Gate) -> None:
+        self._store = store
+        self._writer = writer
+        self._gate = gate
+
+    async def undo(self, records: Iterable[Record], *, hurry: bool = False) -> dict[WorkloadKey, Refused]:
+        """Take back what records remember, in their order and under the limits of rollouts; return what failed.
+
+        After an object that could not be restored nothing more is: its readers keep the variables that it names.
+
+        Args:
+            hurry: wait for nobody's turn.
+        """
+        failures: dict[WorkloadKey, Refused] = {}
+        for record in records:
+            key = (record.workload[0], record.namespace, record.workload[1])
+            workload = None if record.reference else self._store.workloads.get(key)
+            # A key that would follow somebody else's endpoint waits for nobody's turn.
+            if workload is not None and not hurry and not led_astray(workload, record):
+                refusal = self._gate.restore(workload)
+                if refusal is not None:
+                    failures[key] = refusal
+                    continue
+            try:
+                await self._writer.restore(record)
+                self._gate.gone([key])
+            except Refused as refused:
+                failures[key] = refused
+                if record.added is not None:
+                    break
+            finally:
+                self._gate.restored(key)
+        return failures
+
+    def forgotten(self, view: Gateway | None) -> Iterator[Record]:
+        """Yield records for workloads that carry our settings and whose Secret, and with it the record, was deleted."""
+        if view is None or meta.FINALIZER not in view.finalizers:
+            return
+        for workload in self._store.workloads_matching(view):
+            name = secret_name(workload.kind, workload.name)
+            if (workload.namespace, name) not in self._store.records:
+                record = restore.forgotten(view, workload)
+                if record is not None:
+                    yield record
