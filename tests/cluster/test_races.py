@@ -197,6 +197,35 @@ def test_a_release_is_refused_some_times(shop: Shop, status: int, reason: str) -
     assert live["metadata"]["generation"] == generation + 1
 
 
+def test_a_restart_that_is_over_before_its_write_returns(shop: Shop) -> None:
+    kube, namespace = shop.kube, shop.namespace
+
+    def rolled_out() -> bool:
+        item = shop.deployment()
+        status = item.get("status") or {}
+        counts = {status.get(name) for name in ("replicas", "updatedReplicas", "availableReplicas")}
+        return status.get("observedGeneration") == item["metadata"]["generation"] and counts == {1}
+
+    takes = [{"secretRef": {"name": "traces", "optional": True}}]
+    kube.apply(objects.deployment(namespace, envFrom=takes))
+    kube.wait("its pod runs", rolled_out)
+
+    def over() -> None:
+        shop.proxy.watching.clear()  # what the operator hears of the rollout is older than the answer to its write
+        kube.wait("the new pod has replaced it", rolled_out)
+
+    def reported() -> bool:
+        made = [write.what for write in shop.writes()]
+        return RELEASE in made and STATUS in made[made.index(RELEASE) :]
+
+    shop.proxy.before = on(RELEASE, Call(over))
+    kube.apply(objects.reference(namespace, rollout={"policy": "Automatic"}))
+    kube.wait("the operator has reported after its write", reported)
+    shop.proxy.watching.set()
+    shop.wait_condition("Programmed", "True")
+    assert not [message for _, message in shop.reports() if "kubectl rollout restart" in message]
+
+
 def refused_for_ever(shop: Shop) -> None:
     """Bring it about that the settings are written and the claim on them cannot be given up."""
     shop.proxy.before = on(RELEASE, Answer(403, "Forbidden", "frozen by the change board"), times=10**6)

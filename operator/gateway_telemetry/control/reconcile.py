@@ -162,6 +162,9 @@ class Reconciler:
             if any(record.reference for record in plan.restore) or (view.spec and view.spec.install.resource):
                 # The workload took variables from the Secret that is gone by now; the object is another one.
                 planner = await self._planner(view, pods)
+            if restarted := [item.workload for item in plan.sinks if item.restart]:
+                # A rollout that was over before its write returned gives no further event.
+                unread |= await self._read_pods(restarted, pods)
             failures |= unread
             plan = planner.plan(view, failures)
         under_way = any(item.reason is Reason.ROLLOUT_IN_PROGRESS for item in plan.sinks)
