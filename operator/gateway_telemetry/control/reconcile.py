@@ -178,9 +178,7 @@ class Reconciler:
         if self._settles(key, settling=under_way and not rolling and not failures):
             return NO_PODS_SECONDS
         pause = await self._report(view, plan, {**unread, **(failures or {})}, rolling=bool(rolling))
-        if view.spec is None or view.spec.install.resource is None:
-            return pause
-        return resources.LOOK_SECONDS if pause is None else min(pause, resources.LOOK_SECONDS)
+        return _looks_again(view, pause)
 
     async def _tenant(self, view: Gateway) -> float | None:
         """Configure the control plane that a gateway names."""
@@ -412,6 +410,13 @@ def _due(item: SinkState) -> bool:
 def _replaces_pods(item: SinkState) -> bool:
     """Tell whether a sink's pods are to be replaced by a write that is due, or by a restart."""
     return bool(item.restart) or (item.write is not None and item.write.template_stale and _due(item))
+
+
+def _looks_again(view: Gateway, pause: float | None) -> float | None:
+    """Return the pause, bounded for a gateway whose object is not watched."""
+    if view.spec is None or view.spec.install.resource is None:
+        return pause
+    return resources.LOOK_SECONDS if pause is None else min(pause, resources.LOOK_SECONDS)
 
 
 def _suspended(view: Gateway) -> bool:
