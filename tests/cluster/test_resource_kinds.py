@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ import pytest
 import yaml
 
 from tests.support import objects
+from tests.support.account import chart_account
+from tests.support.apiproxy import Answer, ApiProxy
 from tests.support.cluster import ClusterAccess
 from tests.support.helm import rendered, service_account_kubeconfig
 from tests.support.kube import Kube, condition
@@ -26,6 +29,7 @@ from tests.support.operator import OperatorProcess, Watching, watching
 ROOT = Path(__file__).parents[2]
 CRDS = ROOT / "tests" / "fixtures" / "crds"
 TRACES = "https://eu.api.smith.langchain.com/otel/v1/traces"
+STORM_SECONDS = 6.0
 PIPELINE = {"receivers": ["otlp"], "exporters": ["debug"]}
 
 
@@ -268,6 +272,34 @@ def test_whoever_had_only_the_list_still_has_it(operator: Watching, kube: Kube, 
     restored = live(kube, shop, "GatewayConfig")
     assert restored["spec"] == {"extProc": {"kubernetes": {"env": [theirs]}}}
     assert restored["metadata"]["managedFields"] == managers
+
+
+def test_a_claim_that_cannot_be_given_up_is_answered_with_longer_and_longer_pauses(
+    cluster: ClusterAccess, crds: None, kube: Kube, namespace: str, tmp_path: Path
+) -> None:
+    """An admission controller that puts our entry back would do this."""
+    for item in (objects.secret(namespace), objects.target(namespace), configured(namespace, "GatewayConfig")):
+        kube.apply(item)
+    with (
+        ApiProxy(ClusterAccess(chart_account(cluster.kubeconfig)), tmp_path) as proxy,
+        OperatorProcess(proxy.kubeconfig, tmp_path, f"--watch-namespace={namespace}"),
+    ):
+
+        def patches() -> int:
+            return sum(write.what == "patch gatewayconfigs" for write in proxy.writes)
+
+        # The first is the write itself; releases are said to be done, and are not.
+        proxy.before = lambda write: (
+            Answer(200, "Success") if write.what == "patch gatewayconfigs" and patches() > 1 else None
+        )
+        began = time.monotonic()
+        kube.apply(telemetry(namespace, "GatewayConfig"))
+        kube.wait("it goes on for a while", lambda: time.monotonic() - began >= STORM_SECONDS and patches() > 1)
+        assert patches() <= 20
+        proxy.clear_hooks()
+        ready(kube, namespace, "GatewayConfig")
+        managers = live(kube, namespace, "GatewayConfig")["metadata"].get("managedFields") or ()
+        assert not [item for item in managers if item["manager"] == "gateway-telemetry"]
 
 
 def test_agentgateway(operator: Watching, kube: Kube, shop: str) -> None:
