@@ -4,7 +4,7 @@ PYTHON ?= python3
 PY := .venv/bin/python
 STAMP := .venv/.stamp
 # Each worker of the cluster tier has a control plane of its own (about 1 GB); the tests wait more than they compute.
-WORKERS ?= 3
+WORKERS ?= 2
 RUN_TIER = @began=$$(date +%s); $(PY) -m pytest $(2); code=$$?; echo "tier $(1): $$(( $$(date +%s) - began )) s"; exit $$code
 
 .DEFAULT_GOAL := help

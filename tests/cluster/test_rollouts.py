@@ -202,7 +202,7 @@ def _until_ready(kube: Kube, samples: Samples, everything: list[tuple[str, str]]
     kube.wait("all are ready", check, 90)
     assert samples.most == 3
     assert samples.most_in_one == 2
-    assert samples.taken > 10
+    assert samples.taken >= 5
     assert len(samples.queued) >= 6
 
 
