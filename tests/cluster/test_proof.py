@@ -12,7 +12,7 @@ import pytest
 from tests.programs import python_sdk
 from tests.support import objects, pod_process
 from tests.support.cluster import ClusterAccess
-from tests.support.kube import Kube, KubeError, condition
+from tests.support.kube import Kube, condition
 from tests.support.langsmith import CertificateAuthority, StandIn
 from tests.support.objects import Object
 from tests.support.operator import Watching, watching
@@ -127,19 +127,8 @@ def ended(kube: Kube, pod: Object, message: str) -> None:
             }
         ],
     }
-
-    def say() -> bool:
-        live = kube.get("pod", pod["metadata"]["namespace"], pod["metadata"]["name"])
-        assert live is not None
-        try:
-            kube.replace({**live, "status": {**live["status"], **status}}, "status")
-        except KubeError as error:  # the cluster's own kubelet writes too
-            if error.status != 409:
-                raise
-            return False
-        return True
-
-    kube.wait("the pod's status is written", say)
+    metadata = pod["metadata"]
+    kube.merge_patch("pod", metadata["namespace"], metadata["name"], {"status": status}, subresource="status")
 
 
 @needs_pods

@@ -15,7 +15,7 @@ import trustme
 from tests.support import objects
 from tests.support.account import chart_account
 from tests.support.apiproxy import Action, Answer, ApiProxy, Call, Write, on
-from tests.support.cluster import ClusterAccess, make_namespace
+from tests.support.cluster import ClusterAccess, available, make_namespace
 from tests.support.kube import Kube, condition, same
 from tests.support.objects import Object
 from tests.support.operator import OperatorProcess
@@ -201,10 +201,7 @@ def test_a_restart_that_is_over_before_its_write_returns(shop: Shop) -> None:
     kube, namespace = shop.kube, shop.namespace
 
     def rolled_out() -> bool:
-        item = shop.deployment()
-        status = item.get("status") or {}
-        counts = {status.get(name) for name in ("replicas", "updatedReplicas", "availableReplicas")}
-        return status.get("observedGeneration") == item["metadata"]["generation"] and counts == {1}
+        return available(kube, namespace, "gateway")
 
     takes = [{"secretRef": {"name": "traces", "optional": True}}]
     kube.apply(objects.deployment(namespace, envFrom=takes))

@@ -8,11 +8,7 @@ from pydantic import Field, StringConstraints
 
 from gateway_telemetry.api.gateway_types import Gateway
 from gateway_telemetry.api.install import Install
-from gateway_telemetry.api.meta import (
-    NamespaceName,
-    ObjectName,
-    ProjectName,
-)
+from gateway_telemetry.api.meta import NamespaceName, ObjectName, ProjectName
 from gateway_telemetry.api.rules import Checked, Model, Rule, differs, matcher
 
 

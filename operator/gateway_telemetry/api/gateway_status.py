@@ -6,9 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from gateway_telemetry.api.meta import (
-    Condition,
-)
+from gateway_telemetry.api.meta import Condition
 from gateway_telemetry.api.rules import Model
 
 

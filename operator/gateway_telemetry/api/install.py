@@ -6,13 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from gateway_telemetry.api.meta import (
-    ContainerName,
-    DataKey,
-    LabelSelector,
-    ObjectName,
-    SecretKeyRef,
-)
+from gateway_telemetry.api.meta import ContainerName, DataKey, LabelSelector, ObjectName, SecretKeyRef
 from gateway_telemetry.api.rules import Checked, Model, Rule, matches
 from gateway_telemetry.api.target import CaBundleRef
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
@@ -136,6 +137,15 @@ WorkspaceId = Annotated[
         )
     ),
 ]
+
+
+def is_claim(entry: Mapping[str, Any], operation: str) -> bool:
+    """Tell whether an entry of ``metadata.managedFields`` is the operator's.
+
+    Args:
+        operation: Apply, or Update for what a patch wrote.
+    """
+    return entry.get("manager") == FIELD_MANAGER and entry.get("operation") == operation
 
 
 class Condition(Model):

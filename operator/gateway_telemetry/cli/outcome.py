@@ -282,7 +282,7 @@ class _World:
             self._take_out(record)
             return
         id_ = _id(shapes.WORKLOADS[record.workload[0]], (record.namespace, record.workload[1]))
-        live = self._store.workloads.get((record.workload[0], record.namespace, record.workload[1]))
+        live = self._store.workloads.get(record.workload_key)
         if live is not None and record.workload_uid in (None, live.uid):
             self._put(id_, _next_generation(restored(self._objects[id_], record)))
         self._store.drop_record((record.namespace, record.name))

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gateway_telemetry.api.meta import FIELD_MANAGER
+from gateway_telemetry.api.meta import FIELD_MANAGER, is_claim
 from gateway_telemetry.cluster.client import Client
 from gateway_telemetry.cluster.errors import Conflict, Invalid
 from gateway_telemetry.cluster.paths import Resource
@@ -97,7 +97,7 @@ def removals(
     https://kubernetes.io/docs/reference/using-api/server-side-apply/#clearing-managedfields.
     """
     entries = live["metadata"].get("managedFields") or []
-    ours = [index for index, entry in enumerate(entries) if _is_ours(entry, operation)]
+    ours = [index for index, entry in enumerate(entries) if is_claim(entry, operation)]
     operations: list[dict[str, Any]] = []
     for index in reversed(ours):
         path = f"/metadata/managedFields/{index}"
@@ -107,10 +107,6 @@ def removals(
             {"op": "remove", "path": path},
         ]
     if ours and len(ours) == len(entries):
-        theirs = [dict(entry) for entry in former if not _is_ours(entry, operation)]
+        theirs = [dict(entry) for entry in former if not is_claim(entry, operation)]
         operations.append({"op": "replace", "path": "/metadata/managedFields", "value": theirs or [{}]})
     return operations
-
-
-def _is_ours(entry: Mapping[str, Any], operation: str) -> bool:
-    return entry.get("manager") == FIELD_MANAGER and entry.get("operation") == operation

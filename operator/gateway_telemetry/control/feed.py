@@ -117,7 +117,7 @@ class Feed:
         view = self._drop((kind, namespace, name))
         if isinstance(view, Record):
             # Whoever waited for the workload may have it now.
-            workload = self._store.workloads.get((view.workload[0], namespace, view.workload[1]))
+            workload = self._store.workloads.get(view.workload_key)
             if workload is not None:
                 self._mark_rivals(workload)
             self._mark_sharers(namespace, view.name)

@@ -138,7 +138,7 @@ class Gate:
         """Return why a Secret that somebody changed may not be put right now, or None; see ``plan.turns.Gate``."""
         key, repairs = ("Secret", record.namespace, record.name), 0
         if record.added is not None:
-            key, repairs = (record.workload[0], record.namespace, record.workload[1]), record.added.repairs
+            key, repairs = record.workload_key, record.added.repairs
         state = record.version, record.changed_at, record.digest, repairs
         refusal = self._fights.refusal(view, key, manager, state)
         if refusal is None:

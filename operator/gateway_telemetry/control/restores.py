@@ -33,7 +33,7 @@ class Restores:
         """
         failures: dict[WorkloadKey, Refused] = {}
         for record in records:
-            key = (record.workload[0], record.namespace, record.workload[1])
+            key = record.workload_key
             workload = None if record.reference else self._store.workloads.get(key)
             # A key that would follow somebody else's endpoint waits for nobody's turn.
             if workload is not None and not hurry and not led_astray(workload, record):

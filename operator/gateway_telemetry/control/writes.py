@@ -298,7 +298,7 @@ class Writer:
     async def _take_out(self, record: Record) -> None:
         """Take out of an object what was put in, then delete the Secret that remembers it."""
         try:
-            async with self._alone(record.workload[0], record.namespace, record.workload[1]):
+            async with self._alone(*record.workload_key):
                 await resources.restore(self._client, record)
                 await self._client.delete(SECRETS, record.namespace, record.name, uid=record.uid or None)
         except ApiError as error:

@@ -16,7 +16,6 @@ from gateway_telemetry.adapters import CONFIG_HASH, Context, ResourceAdapter, Se
 from gateway_telemetry.adapters import collector_yaml as collector
 from gateway_telemetry.adapters import edits as changes
 from gateway_telemetry.adapters.edits import Edit, Path, WrongShape, dotted
-from gateway_telemetry.api import meta
 from gateway_telemetry.api.gateway import GatewayTelemetrySpec
 from gateway_telemetry.api.install import ResourceRef
 from gateway_telemetry.api.reasons import Reason
@@ -32,7 +31,6 @@ from gateway_telemetry.plan.views import (
     Container,
     Record,
     digest,
-    last_manager,
 )
 from gateway_telemetry.plan.writes import secret_name
 
@@ -260,10 +258,5 @@ def _write(
         record=record,
         record_stale=stale,
         repair=repair,
-        manager=last_manager(metadata.get("managedFields") or ()),
         managers=tuple(metadata.get("managedFields") or ()),
-        claimed=any(
-            item.get("manager") == meta.FIELD_MANAGER and item.get("operation") == "Update"
-            for item in metadata.get("managedFields") or ()
-        ),
     )

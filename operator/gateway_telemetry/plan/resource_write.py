@@ -25,6 +25,7 @@ from gateway_telemetry.plan.views import (
     Added,
     Record,
     digest,
+    last_manager,
 )
 
 LONGEST_TEXT = 1_048_576
@@ -62,9 +63,7 @@ class ResourceWrite:
         files: data of the operator's Secret for the gateway's pods; holds the key, unless workloads get it.
         original: a ConfigMap's text without our additions, to be remembered; None where what is remembered holds.
         repair: whether somebody took out what was put in.
-        manager: field manager that changed the object last.
-        managers: entries of its managedFields, as it was seen.
-        claimed: whether a crash between two writes left our entry in its managedFields.
+        managers: entries of the object's managedFields, as it was seen.
     """
 
     kind: str
@@ -80,9 +79,17 @@ class ResourceWrite:
     record: Record | None
     record_stale: bool
     repair: bool
-    manager: str
     managers: tuple[Mapping[str, Any], ...] = field(repr=False)
-    claimed: bool
+
+    @property
+    def manager(self) -> str:
+        """Return the field manager that changed the object last; may be empty."""
+        return last_manager(self.managers)
+
+    @property
+    def claimed(self) -> bool:
+        """Tell whether a crash between two writes left our entry in its managedFields."""
+        return any(meta.is_claim(entry, "Update") for entry in self.managers)
 
     @property
     def due(self) -> bool:

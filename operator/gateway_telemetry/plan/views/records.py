@@ -130,6 +130,12 @@ class Record:
     uid: str = ""
     version: str = field(default="", compare=False)
 
+    @property
+    def workload_key(self) -> tuple[str, str, str]:
+        """Return kind, namespace and name of the workload."""
+        kind, name = self.workload
+        return kind, self.namespace, name
+
 
 def project_record(obj: Mapping[str, Any]) -> Record | None:
     """Return the view of the operator's own Secret, or None if it is not one or cannot be read.

@@ -126,10 +126,7 @@ def project_workload(obj: Mapping[str, Any]) -> Workload:
         record=annotations.get(meta.RECORD_ANNOTATION),
         rollout=_ROLLOUTS[kind](spec, obj.get("status") or {}),
         deleting="deletionTimestamp" in metadata,
-        owned=any(
-            entry.get("manager") == meta.FIELD_MANAGER and entry.get("operation") == "Apply"
-            for entry in metadata.get("managedFields") or ()
-        ),
+        owned=any(meta.is_claim(entry, "Apply") for entry in metadata.get("managedFields") or ()),
         pods=_label_selector(spec.get("selector") or {}),
         last_manager=last_manager(metadata.get("managedFields") or ()),
         restarted_at=((template.get("metadata") or {}).get("annotations") or {}).get(RESTARTED_AT) or "",
