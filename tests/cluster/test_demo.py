@@ -136,6 +136,7 @@ def test_it_fails_when_no_trace_arrives_and_can_be_run_again_on_what_it_left(
 
         monkeypatch.setattr(demo, "ARRIVAL_SECONDS", 40.0)
         assert demo.main([]) == 0
+        assert demo.main([]) == 0
     finally:
         control_plane.stop()
 
