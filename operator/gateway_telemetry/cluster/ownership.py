@@ -8,7 +8,7 @@ https://kubernetes.io/docs/reference/using-api/server-side-apply/#managers.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from gateway_telemetry.api.meta import FIELD_MANAGER, is_claim
@@ -29,6 +29,7 @@ async def write(
     body: Mapping[str, Any],
     *,
     force: bool = False,
+    unwritten: Callable[[Mapping[str, Any]], object] = lambda _: None,
 ) -> dict[str, Any]:
     """Apply, and release; return the object as it is afterwards.
 
@@ -36,19 +37,19 @@ async def write(
         claim: body with what stands there and is ours to drop, or None.
         body: what shall stand there.
         force: take fields from their managers: only for a request, which says something once and is nobody's setting.
+        unwritten: is given the object as it is afterwards if it was claimed, and not written.
 
     Raises:
         Conflict: another manager holds a field with another value; nothing was written, nothing stays claimed.
     """
-    live: dict[str, Any] | None = None
+    claimed = None if claim is None else await client.apply(resource, namespace, name, claim)
+    written = None
     try:
-        if claim is not None:
-            live = await client.apply(resource, namespace, name, claim)
-        live = await client.apply(resource, namespace, name, body, force=force)
+        written = await client.apply(resource, namespace, name, body, force=force)
     finally:
-        if live is not None:
-            live = await release(client, resource, namespace, name, live)
-    return live
+        if written is None and claimed is not None:
+            unwritten(await release(client, resource, namespace, name, claimed))
+    return await release(client, resource, namespace, name, written)
 
 
 async def release(

@@ -194,6 +194,10 @@ class Feed:
         new = self._put(id_, obj)
         if new == old or not (mark or _others_changed(old, new)):
             return
+        if isinstance(old, Workload) and isinstance(new, Workload) and replace(old, owned=new.owned) == new:
+            # A claim of ours that comes or goes says nothing to those that write: it must not shorten their pauses.
+            self._mark_claim(new)
+            return
         if old is not None:
             self._affected(id_, old)
         if new is not None:
@@ -286,12 +290,15 @@ class Feed:
             self._mark(Ref(GATEWAY, *gateway))
 
     def _mark_workload(self, view: Workload) -> None:
-        if view.owned:
-            self._mark(Ref(view.kind, view.namespace, view.name))
+        self._mark_claim(view)
         record = self._store.records.get((view.namespace, secret_name(view.kind, view.name)))
         if record is not None:
             self._mark(Ref(GATEWAY, *record.owner))
         self._mark_rivals(view)
+
+    def _mark_claim(self, view: Workload) -> None:
+        if view.owned:
+            self._mark(Ref(view.kind, view.namespace, view.name))
 
     def _mark_gateway(self, view: object) -> None:
         """Mark a gateway and those that contend with it for a workload: who wins may have changed."""

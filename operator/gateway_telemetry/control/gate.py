@@ -230,13 +230,17 @@ class Gate:
         rolling = {
             key
             for key in self._store.rolling
-            if key not in self._failed and self._store.workloads[key].rollout.desired > 0
+            if key not in self._failed and _has_pods_to_replace(self._store.workloads[key])
         }
         return rolling | self._restoring.keys() | {key for key, begun in self._begun.items() if begun.pods}
 
     def _is_restored(self, key: WorkloadKey, before: int) -> bool:
         live = self._store.workloads.get(key)
-        return live is None or (live.generation != before and progress(live)[0] is not Reason.ROLLOUT_IN_PROGRESS)
+        return (
+            live is None
+            or live.deleting
+            or (live.generation != before and progress(live)[0] is not Reason.ROLLOUT_IN_PROGRESS)
+        )
 
     def _may_go(self, under_way: set[WorkloadKey]) -> list[WorkloadKey]:
         """Return the workloads that wait and may go now, those of the oldest gateway first."""
@@ -256,6 +260,9 @@ class Gate:
 
     def seen(self, view: Gateway, sinks: tuple[SinkState, ...]) -> list[Ref]:
         """Take what a plan found after its writes; return the gateways whose turn it may be now, the oldest first."""
+        present = {item.workload.key for item in sinks}
+        _drop(self._waiting, lambda key, item: item.owner == view.key and key not in present)
+        _drop(self._stopped, lambda key, item: item.owner == view.key and key not in present)
         for item in sinks:
             key = item.workload.key
             if item.reason is not Reason.ROLLOUT_QUEUED:
@@ -310,7 +317,7 @@ class Gate:
     def _is_over(self, key: WorkloadKey, item: _Of) -> bool:
         """Tell whether what is remembered speaks of something gone, or that the gateway has nothing to do with now."""
         workload, view = self._store.workloads.get(key), self._store.gateways.get(item.owner)
-        if workload is None or view is None or view.deleting or view.spec is None:
+        if workload is None or workload.deleting or view is None or view.deleting or view.spec is None:
             return True
         return not selects(view, workload)
 
@@ -337,6 +344,10 @@ class Gate:
 
 
 _FAILURES = (Reason.ROLLOUT_FAILED, Reason.ROLLED_BACK)
+
+
+def _has_pods_to_replace(workload: Workload) -> bool:
+    return workload.rollout.desired > 0 and not workload.deleting
 
 
 def _drop(memory: dict[WorkloadKey, Item], over: Callable[[WorkloadKey, Item], bool]) -> None:

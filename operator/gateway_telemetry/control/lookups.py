@@ -6,18 +6,20 @@ Both are read by name when they are needed, so the operator neither watches nor 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from gateway_telemetry.api.reasons import Reason
 from gateway_telemetry.cluster.client import Client
 from gateway_telemetry.cluster.errors import Forbidden
 from gateway_telemetry.cluster.paths import CONFIG_MAPS, PODS, SECRETS, SERVICES
 from gateway_telemetry.control.feed import Feed, Watched
+from gateway_telemetry.control.queue import Retry
 from gateway_telemetry.plan.options import Options
 from gateway_telemetry.plan.rollout import overdue
 from gateway_telemetry.plan.store import Store, Target, sources_of
-from gateway_telemetry.plan.targets import TargetResult, resolve
+from gateway_telemetry.plan.targets import Refused, ServiceFound, TargetResult, resolve
 from gateway_telemetry.plan.views import Pod, Workload, mounted_config_maps, project_pod
 
 FRESH_SECONDS = 30.0
@@ -34,28 +36,39 @@ class Services:
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self._known: dict[tuple[str, str], tuple[float, Mapping[str, Any] | None]] = {}
+        self._known: dict[tuple[str, str], tuple[float, ServiceFound]] = {}
 
     async def refresh(self, target: Target) -> bool:
         """Read the target's Service unless that was just done; return whether it is another than before.
 
         Raises:
-            ApiError: it could not be read; that it does not exist is an answer.
+            ApiError: it could not be read; that it does not exist, or may not be read, is an answer.
         """
         key = service_key(target)
         if key is None:
             return False
         known = self._known.get(key)
         if known is None or time.monotonic() - known[0] >= FRESH_SECONDS:
-            service = await self._client.find(SERVICES, *key)
-            # Only what planning looks at, so that an unchanged Service compares equal.
-            kept = None if service is None else {"spec": service.get("spec") or {}}
+            before = None if known is None else known[1]
+            kept = await self._read(*key)
+            if isinstance(kept, Refused) and isinstance(before, Refused) and kept.message == before.message:
+                kept = before
             self._known[key] = (time.monotonic(), kept)
-            return known is not None and known[1] != kept
+            return known is not None and before != kept
         return False
 
-    def of(self, target: Target) -> Mapping[str, Any] | None:
-        """Return the Service as last read."""
+    async def _read(self, namespace: str, name: str) -> ServiceFound:
+        try:
+            service = await self._client.find(SERVICES, namespace, name)
+        except Forbidden as error:
+            where = f"spec.selfHosted.serviceRef: Service {namespace}/{name}"
+            lacks = f"the operator's ServiceAccount lacks the permission: {error.permission or error}"
+            return Refused(Reason.RBAC_DENIED, f"{where} may not be read: {lacks}; grant it with the chart's roles")
+        # Only what planning looks at, so that an unchanged Service compares equal.
+        return None if service is None else {"spec": service.get("spec") or {}}
+
+    def of(self, target: Target) -> ServiceFound:
+        """Return the Service as last read, or why it may not be."""
         key = service_key(target)
         return None if key is None or key not in self._known else self._known[key][1]
 
@@ -97,22 +110,42 @@ class Targets:
         self._results.pop(key, None)
 
 
-async def env_from(client: Client, workloads: Iterable[Workload]) -> dict[WorkloadKey, EnvFromNames]:
-    """Return, by workload, the names of the keys of Secrets and ConfigMaps that its containers take variables from.
+class EnvFrom:
+    """Names of the keys of Secrets and ConfigMaps that containers take variables from, for one run of one gateway.
 
-    One named GET for each, reduced to key names at once and kept for one plan only; None where they may not be read.
-
-    Raises:
-        ApiError: an object could not be read, other than for lack of permission.
+    One named GET for each, reduced to key names at once; None where they may not be read.
     """
-    found: dict[WorkloadKey, EnvFromNames] = {}
-    for workload in workloads:
-        names = {
-            (kind, name): await _names(client, kind, workload.namespace, name) for kind, name in references(workload)
-        }
-        if names:
-            found[workload.key] = names
-    return found
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._names: dict[tuple[str, str, str], frozenset[str] | None] = {}
+
+    async def read(self, workloads: Callable[[], Iterable[Workload]]) -> None:
+        """Read what workloads take variables from, and what those do that come or change while it is read.
+
+        Raises:
+            ApiError: an object could not be read, other than for lack of permission.
+        """
+        while (
+            unread := {(item.namespace, *reference) for item in workloads() for reference in references(item)}
+            - self._names.keys()
+        ):
+            for namespace, kind, name in sorted(unread):
+                self._names[namespace, kind, name] = await _names(self._client, kind, namespace, name)
+
+    def of(self, workload: Workload) -> EnvFromNames:
+        """Return the names by kind and name of the object.
+
+        Raises:
+            Retry: the workload has changed since it was read, and takes variables from something else.
+        """
+        found: EnvFromNames = {}
+        for kind, name in references(workload):
+            key = workload.namespace, kind, name
+            if key not in self._names:
+                raise Retry(f"{workload.kind} {workload.namespace}/{workload.name} has changed meanwhile")
+            found[kind, name] = self._names[key]
+        return found
 
 
 async def files(client: Client, workloads: Iterable[Workload]) -> dict[WorkloadKey, dict[str, str]]:

@@ -70,6 +70,9 @@ class Verifier:
                 self.lost.clear()
                 # Another replica may look now, and what it finds is newer than what is known here.
                 await self._forget_all()
+                # Should this process lead again, it looks at all of them anew.
+                for key in self._store.targets:
+                    self._mark(Ref(TARGET, *key))
         finally:
             await self._forget_all()
 

@@ -22,7 +22,7 @@ from gateway_telemetry.control.control_planes import ControlPlanes
 from gateway_telemetry.control.denied import Denied
 from gateway_telemetry.control.feed import GATEWAY, TARGET, Feed
 from gateway_telemetry.control.gate import TURN_SECONDS, Gate
-from gateway_telemetry.control.lookups import Services, Targets, env_from, files, pods_of
+from gateway_telemetry.control.lookups import EnvFrom, Services, Targets, files, pods_of, references, service_key
 from gateway_telemetry.control.proof import Verifier
 from gateway_telemetry.control.queue import Queue, Ref, Retry
 from gateway_telemetry.control.restores import Restores
@@ -52,6 +52,8 @@ ROLLING_SECONDS = 5.0
 """How often the pods of a rollout are looked at: a crash loop is not told by the workload's own status."""
 AT_ONCE = 10
 """Runs of one gateway in a row that may ask for another one at once."""
+UNWATCHED_SECONDS = 60.0
+"""How often what is not watched is looked at again: Services of targets, and what keeps a gateway blocked."""
 NO_PODS_SECONDS = 2.0
 """How long a status waits for the controller of a workload without pods."""
 PATIENT_SECONDS = 300.0
@@ -114,30 +116,32 @@ class Reconciler:
             ApiError: the API server refused something that conditions do not speak of.
         """
         if key.kind == TARGET:
-            await self._target((key.namespace, key.name))
-        elif key.kind == GATEWAY:
+            return await self._target((key.namespace, key.name))
+        if key.kind == GATEWAY:
             view = self._store.gateways.get((key.namespace, key.name))
             if view is not None and not view.deleting and view.spec and view.spec.install.control_plane:
                 return await self._tenant(view)
             return await self._gateway((key.namespace, key.name))
-        else:
-            await self._writer.release(*key)
-            record = self._store.records.get((key.namespace, secret_name(key.kind, key.name)))
-            if record is not None:
-                self._queue.add(Ref(GATEWAY, *record.owner))  # what was told of the claim is no longer true
+        released = await self._writer.release(*key)
+        record = self._store.records.get((key.namespace, secret_name(key.kind, key.name)))
+        if released and record is not None:
+            self._queue.add(Ref(GATEWAY, *record.owner))  # what was told of the claim is no longer true
         return None
 
-    async def _target(self, key: Key) -> None:
+    async def _target(self, key: Key) -> float | None:
         view = self._store.targets.get(key)
         if view is None:
             self._targets.forget(key)
             if self._verifier is not None:
                 self._verifier.forget_target(key)
-            return
-        await self._services.refresh(view)
+            return None
+        if await self._services.refresh(view):
+            for gateway in self._store.gateways_of_target(key):
+                self._queue.add(Ref(GATEWAY, *gateway))
         result = self._targets.resolve(view)
         proof = self._verifier.target(view, result) if self._verifier is not None else None
         await self._writer.status(LANGSMITH_TARGETS, view, target_status(view, result, self._now(), proof))
+        return UNWATCHED_SECONDS if service_key(view) is not None else None
 
     async def _gateway(self, key: Key) -> float | None:
         view = self._store.gateways.get(key)
@@ -153,11 +157,15 @@ class Reconciler:
             # Its pods may tell of a failure, and that is to be taken back in this round.
             unread |= await self._read_pods(rolling, pods)
             plan = planner.plan(view, unread)
+        current = self._store.gateways.get(key)
+        if current is None or _is_newer(current, view):
+            return None
         failures = {} if _suspended(view) else await self._apply(view, plan)
         # The view may be newer by now: the finalizer was written.
-        view = self._store.gateways.get(key)
-        if view is None or view.deleting:
+        current = self._store.gateways.get(key)
+        if current is None or _is_newer(current, view):
             return None
+        view = current
         if failures is not None:
             if any(record.reference for record in plan.restore) or (view.spec and view.spec.install.resource):
                 # The workload took variables from the Secret that is gone by now; the object is another one.
@@ -172,9 +180,13 @@ class Reconciler:
         if unseen := [item for item in rolling if item.key not in pods]:
             unread |= await self._read_pods(unseen, pods)
             plan = planner.plan(view, {**unread, **(failures or {})})
-        for waiting in self._gate.seen(view, plan.sinks):
-            if waiting.name != view.name or waiting.namespace != view.namespace:
+        turns = self._gate.seen(view, plan.sinks)
+        own = Ref(GATEWAY, *key)
+        for waiting in turns:
+            if waiting != own:
                 self._queue.add(waiting)
+        if own in turns and not failures and not _suspended(view):
+            return self._at_once(key)  # what held it back was its own, and has just ended
         if self._settles(key, settling=under_way and not rolling and not failures):
             return NO_PODS_SECONDS
         pause = await self._report(view, plan, {**unread, **(failures or {})}, rolling=bool(rolling))
@@ -190,8 +202,8 @@ class Reconciler:
             problems |= await self._restores.undo(others)
             await self._let_go_unless_kept(view.key)
         current = self._store.gateways.get(view.key)
-        if current is None or current.deleting or (current.uid, current.generation) != (view.uid, view.generation):
-            return None  # what was found is of an older spec; the newer one is on its way
+        if current is None or _is_newer(current, view):
+            return None
         pause = await self._report(current, settled.plan, problems, rolling=False)
         pauses = [item for item in (pause, settled.pause) if item is not None]
         return min(pauses, default=None)
@@ -221,7 +233,10 @@ class Reconciler:
         if not _suspended(view) and (plan.resource_due or any(_replaces_pods(item) for item in plan.sinks)):
             return self._at_once(view.key)  # due only now: a turn that became free, a Secret just written
         self._immediate.pop(view.key, None)
-        return ROLLING_SECONDS if rolling else pause
+        if rolling:
+            return ROLLING_SECONDS
+        unwatched = UNWATCHED_SECONDS if any(_held_by_names(item) for item in plan.sinks) else None
+        return min(filter(None, (unwatched, pause)), default=None)
 
     def _at_once(self, key: Key) -> float:
         """Ask for another run now; what is due again and again comes back with growing pauses.
@@ -269,16 +284,16 @@ class Reconciler:
     async def _planner(self, view: Gateway, pods: dict[WorkloadKey, list[Pod]]) -> Planner:
         """Return a planner that knows all that this gateway's plan asks for; `pods` may be filled later."""
         await self._look_up(view)
-        matching = self._store.workloads_matching(view)
-        names = await env_from(self._client, matching)
+        names = EnvFrom(self._client)
+        await names.read(lambda: self._store.workloads_matching(view))
         reads = view.spec is not None and adapter_of(view.spec.gateway).reads_files
-        texts = await files(self._client, matching) if reads else {}
+        texts = await files(self._client, self._store.workloads_matching(view)) if reads else {}
         configured = replace(await resources.read(self._client, view), unwritten=view.key in self._unwritten)
         return Planner(
             self._store,
             self._options,
             self._targets.resolve,
-            lambda workload: names.get(workload.key, {}),
+            names.of,
             lambda workload: pods.get(workload.key),
             self._gate,
             lambda workload: texts.get(workload.key, {}),
@@ -394,6 +409,11 @@ class Reconciler:
         return time.monotonic() - began < RESTORE_SECONDS
 
 
+def _is_newer(current: Gateway, view: Gateway) -> bool:
+    """Tell whether what was found for a view speaks of an older spec; the newer one is on its way."""
+    return current.deleting or (current.uid, current.generation) != (view.uid, view.generation)
+
+
 def _rolling(plan: GatewayPlan) -> list[Workload]:
     """Return the workloads that have pods and are rolling out."""
     under_way = (item.workload for item in plan.sinks if item.reason is Reason.ROLLOUT_IN_PROGRESS)
@@ -405,6 +425,11 @@ def _due(item: SinkState) -> bool:
     if item.write is None or not item.write.due:
         return False
     return item.state == "Pending" or bool(item.write.rollback)
+
+
+def _held_by_names(item: SinkState) -> bool:
+    """Tell whether a sink is blocked by what may be the content of an object that is not watched."""
+    return item.state == "Blocked" and bool(references(item.workload))
 
 
 def _replaces_pods(item: SinkState) -> bool:

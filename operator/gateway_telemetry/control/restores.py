@@ -42,8 +42,8 @@ class Restores:
                     failures[key] = refusal
                     continue
             try:
-                await self._writer.restore(record)
-                self._gate.gone([key])
+                if await self._writer.restore(record):
+                    self._gate.gone([key])
             except Refused as refused:
                 failures[key] = refused
                 if record.added is not None:

@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 
 LOOK_AGAIN_SECONDS = 2.0
 """How often a Job is looked at while it runs."""
+DENIED_SECONDS = 60.0
+"""After so long it is tried again to run a Job that was not allowed: no event tells of a new role."""
 
 
 class Vantage:
@@ -55,7 +57,11 @@ class Vantage:
         try:
             found = await self._verdict(view, look)
         except Forbidden as error:
-            return vantage.failed(view.namespace, f"could not be run: {error.permission or error}"), None, None
+            return (
+                vantage.failed(view.namespace, f"could not be run: {error.permission or error}"),
+                None,
+                DENIED_SECONDS,
+            )
         except Invalid as error:
             return vantage.failed(view.namespace, f"was refused: {error.message}"), look.hash, None
         if found is None:

@@ -33,7 +33,6 @@ from gateway_telemetry.plan.views import (
     MANAGED_BY,
     MANAGED_BY_LABEL,
     ORIGINAL_KEY,
-    RECORD_KEY,
     Record,
     Workload,
     project_workload,
@@ -43,8 +42,7 @@ from gateway_telemetry.plan.writes import stands
 logger = logging.getLogger(__name__)
 
 FILE_KEYS = tuple(sorted(COPY_KEYS))
-DATA_KEYS = (*FILE_KEYS, RECORD_KEY, *(PREVIOUS_PREFIX + key for key in FILE_KEYS))
-"""All keys that a Secret of ours can hold; those that it no longer needs are removed."""
+"""Keys that a Secret beside a workload can hold, apart from the record and what is kept for a rollback."""
 
 
 class Writer:
@@ -125,7 +123,13 @@ class Writer:
                     wanted = body(*workload.key, workload.uid, write.injection, write.secret)
                     resource = WORKLOADS[workload.kind]
                     live = await ownership.write(
-                        self._client, resource, workload.namespace, workload.name, claim, wanted
+                        self._client,
+                        resource,
+                        workload.namespace,
+                        workload.name,
+                        claim,
+                        wanted,
+                        unwritten=self._feed.see,
                     )
                     self._feed.wrote(live)
                     if not stands(project_workload({**live, "kind": resource.kind}), write.injection, write.secret):
@@ -140,11 +144,12 @@ class Writer:
         namespace, name = write.workload.namespace, write.secret
         if write.record is None and await self._created(SECRETS, namespace, wanted):
             return
+        live = await self._client.get(SECRETS, namespace, name)
         if write.rollback or (write.record is not None and _keeps_previous(view)):
-            wanted["data"] |= self._kept(await self._client.get(SECRETS, namespace, name), write)
-        data = {key: wanted["data"].get(key) for key in DATA_KEYS}
-        # A merge patch: keys that are no longer needed go, labels and annotations of others stay.
-        patch = {"data": data, "metadata": wanted["metadata"]}
+            wanted["data"] |= self._kept(live, write)
+        # A merge patch: keys that are no longer needed or that somebody put in go, labels and annotations of others
+        # stay.
+        patch = {"data": {**dict.fromkeys(live.get("data") or {}), **wanted["data"]}, "metadata": wanted["metadata"]}
         self._feed.wrote(await self._client.merge_patch(SECRETS, namespace, name, patch))
 
     async def _created(self, resource: Resource, namespace: str, wanted: dict[str, Any]) -> bool:
@@ -234,43 +239,48 @@ class Writer:
             raise refusal(error) from None
         logger.info("%s %s/%s: restarted its pods, which had an older Secret", *workload.key)
 
-    async def restore(self, record: Record) -> None:
-        """Take away what a record remembers, then the record.
+    async def restore(self, record: Record) -> bool:
+        """Take away what a record remembers, then the record; return False if it is another gateway's by now.
 
         A workload that is gone, or was made anew, has nothing of ours.
 
         Raises:
             Refused: the API server did not let us.
         """
-        kind, name = record.workload
-        if record.reference:
-            await self._drop_reference(record)
-            return
-        if record.added is not None:
-            await self._take_out(record)
-            return
-        resource = WORKLOADS[kind]
         try:
-            async with self._alone(kind, record.namespace, name):
-                live = await self._client.find(resource, record.namespace, name)
-                if live is not None and record.workload_uid in (None, live["metadata"]["uid"]):
-                    await self._clear(resource, record, live)
+            async with self._alone(*_locked_by(record)):
+                # While this waited another gateway may have taken over what its own was to give up.
+                current = self._store.records.get((record.namespace, record.name), record)
+                if current.owner != record.owner:
+                    return False
+                if record.reference:
+                    await self._forget_ca(record.namespace, record.name + CA_SUFFIX)
+                elif record.added is not None:
+                    await resources.restore(self._client, record)
+                else:
+                    await self._take_out(record)
                 await self._client.delete(SECRETS, record.namespace, record.name, uid=record.uid or None)
         except ApiError as error:
             raise refusal(error) from None
         self._feed.removed(SECRETS.kind, record.namespace, record.name)
-        logger.info("GatewayTelemetry %s/%s: restored %s %s", *record.owner, kind, name)
+        where = ("Secret", record.name) if record.reference else record.workload
+        logger.info("GatewayTelemetry %s/%s: restored %s %s", *record.owner, *where)
+        return True
 
-    async def _drop_reference(self, record: Record) -> None:
-        """Delete the Secret that a chart refers to: running pods keep what they read, new ones start without it."""
+    async def _take_out(self, record: Record) -> None:
+        """Take out of a workload what was put in."""
+        kind, name = record.workload
+        resource = WORKLOADS[kind]
+        live = await self._client.find(resource, record.namespace, name)
+        if live is None or record.workload_uid not in (None, live["metadata"]["uid"]):
+            return
+        view = project_workload({**live, "kind": resource.kind})
         try:
-            async with self._alone(SECRETS.kind, record.namespace, record.name):
-                await self._forget_ca(record.namespace, record.name + CA_SUFFIX)
-                await self._client.delete(SECRETS, record.namespace, record.name, uid=record.uid or None)
-        except ApiError as error:
-            raise refusal(error) from None
-        self._feed.removed(SECRETS.kind, record.namespace, record.name)
-        logger.info("GatewayTelemetry %s/%s: deleted Secret %s", *record.owner, record.name)
+            for claim in restore.claims(record, view):
+                live = await self._client.apply(resource, view.namespace, view.name, claim)
+            live = await self._client.apply(resource, view.namespace, view.name, restore.nothing(view))
+        finally:
+            self._feed.wrote(await ownership.release(self._client, resource, view.namespace, view.name, live))
 
     async def resource(self, view: Gateway, write: ResourceWrite) -> None:
         """Write the Secret with the record, then the object.
@@ -295,39 +305,21 @@ class Writer:
         patch = {"data": {**dropped, **wanted["data"]}, "metadata": wanted["metadata"]}
         self._feed.wrote(await self._client.merge_patch(SECRETS, write.namespace, write.secret, patch))
 
-    async def _take_out(self, record: Record) -> None:
-        """Take out of an object what was put in, then delete the Secret that remembers it."""
-        try:
-            async with self._alone(*record.workload_key):
-                await resources.restore(self._client, record)
-                await self._client.delete(SECRETS, record.namespace, record.name, uid=record.uid or None)
-        except ApiError as error:
-            raise refusal(error) from None
-        self._feed.removed(SECRETS.kind, record.namespace, record.name)
-        logger.info("GatewayTelemetry %s/%s: restored %s %s", *record.owner, *record.workload)
-
-    async def _clear(self, resource: Resource, record: Record, live: dict[str, Any]) -> None:
-        view = project_workload({**live, "kind": resource.kind})
-        try:
-            for claim in restore.claims(record, view):
-                live = await self._client.apply(resource, view.namespace, view.name, claim)
-            live = await self._client.apply(resource, view.namespace, view.name, restore.nothing(view))
-        finally:
-            live = await ownership.release(self._client, resource, view.namespace, view.name, live)
-        self._feed.wrote(live)
-
-    async def release(self, kind: str, namespace: str, name: str) -> None:
-        """Give up a claim that a crash between two writes left behind."""
+    async def release(self, kind: str, namespace: str, name: str) -> bool:
+        """Give up a claim that a crash between two writes left behind; return whether there was one."""
         if self._client.read_only:
-            return
+            return False
         resource = WORKLOADS[kind]
         async with self._alone(kind, namespace, name):
             view = self._store.workloads.get((kind, namespace, name))
             if view is None or not view.owned:
-                return
+                return False
             live = await self._client.find(resource, namespace, name)
-            if live is not None:
-                self._feed.wrote(await ownership.release(self._client, resource, namespace, name, live))
+            if live is None:
+                return False
+            after = await ownership.release(self._client, resource, namespace, name, live)
+            self._feed.wrote(after)
+            return _version_of(after) != _version_of(live)
 
     async def status(self, resource: Resource, view: Custom[Any], wanted: dict[str, Any]) -> bool:
         """Write the status if it differs; return whether it was written."""
@@ -350,6 +342,16 @@ def replacing(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
         before = old.get(key)
         patch[key] = replacing(before, value) if isinstance(value, Mapping) and isinstance(before, Mapping) else value
     return patch
+
+
+def _locked_by(record: Record) -> tuple[str, str, str]:
+    """Return what is locked while something is written that a record remembers."""
+    return (SECRETS.kind, record.namespace, record.name) if record.reference else record.workload_key
+
+
+def _version_of(live: Mapping[str, Any]) -> str:
+    version: str = live["metadata"]["resourceVersion"]
+    return version
 
 
 def _not_there(workload: Workload) -> str:

@@ -31,6 +31,10 @@ class Refused(Exception):
         self.message = message
 
 
+ServiceFound = Mapping[str, Any] | Refused | None
+"""The Service of a reference: None if it does not exist; why it may not be read."""
+
+
 @dataclass(frozen=True)
 class Resolved:
     """A target that can be used: everything that gateways need."""
@@ -65,7 +69,7 @@ class TargetResult:
     resolved: Resolved | None
 
 
-def resolve(target: Target, store: Store, options: Options, service: Mapping[str, Any] | None = None) -> TargetResult:
+def resolve(target: Target, store: Store, options: Options, service: ServiceFound = None) -> TargetResult:
     """Return the target's conditions and, if it can be used, what gateways need.
 
     Args:
@@ -110,7 +114,7 @@ def _refused(problem: EndpointProblem, spec: LangSmithTargetSpec) -> Refused:
 
 
 def _accept(
-    target: Target, spec: LangSmithTargetSpec, options: Options, service: Mapping[str, Any] | None
+    target: Target, spec: LangSmithTargetSpec, options: Options, service: ServiceFound
 ) -> tuple[Endpoints, tuple[str, ...]]:
     hosted = spec.self_hosted
     try:
@@ -143,12 +147,14 @@ def _accept(
     return endpoints, tuple(note.message for note in endpoints.advice)
 
 
-def _check_service(service: Mapping[str, Any] | None, namespace: str, name: str, port: int, options: Options) -> None:
+def _check_service(service: ServiceFound, namespace: str, name: str, port: int, options: Options) -> None:
     """Refuse Services that do not exist or lead out of the cluster.
 
     An ExternalName or selector-less Service can point anywhere, the API server's or a metadata address included.
     """
     where = f"spec.selfHosted.serviceRef: Service {namespace}/{name}"
+    if isinstance(service, Refused):
+        raise service
     if service is None:
         if options.check_services:
             raise Refused(Reason.SERVICE_NOT_ALLOWED, f"{where} does not exist: check its name and namespace")

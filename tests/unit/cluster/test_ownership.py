@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -143,11 +144,15 @@ async def test_a_release_gives_up_after_its_tries() -> None:
 
 async def test_a_conflict_after_the_claim_leaves_no_claim_behind() -> None:
     workload = Workload(HELM, conflicts=1)
+    unwritten: list[Mapping[str, Any]] = []
     async with serving(workload) as server, Client(connection(server.url)) as client:
         with pytest.raises(Conflict) as caught:
-            await ownership.write(client, DEPLOYMENTS, "shop", "x", {"old": 1}, {"conflict": 1})
+            await ownership.write(
+                client, DEPLOYMENTS, "shop", "x", {"old": 1}, {"conflict": 1}, unwritten=unwritten.append
+            )
     assert caught.value.managers == ("helm",)
     assert workload.obj["metadata"]["managedFields"] == [HELM]
+    assert unwritten == [workload.obj], "its caller knows the object without the claim"
 
 
 async def test_a_conflict_of_the_first_write_claims_nothing_and_releases_nothing() -> None:

@@ -365,7 +365,17 @@ def test_a_workload_that_loses_its_label_still_concerns_whom_it_belonged_to() ->
 def test_a_claim_that_was_left_behind_marks_the_workload_itself() -> None:
     fed = Fed(build.deployment())
     assert fed.see(20, build.deployment(), managedFields=OURS) == {Ref("Deployment", NS, "litellm")}
-    assert fed.see(21, build.deployment(), managedFields=[]) == {Ref("Deployment", NS, "litellm")}
+    assert fed.see(21, build.deployment(), managedFields=[]) == set()
+
+
+def test_a_claim_that_comes_and_goes_does_not_call_those_that_write() -> None:
+    """A write that is refused after its claim shows both; whoever tried it waits for its own pause."""
+    fed = Fed(build.gateway(), build.deployment(), record())
+    assert fed.see(20, build.deployment(), managedFields=OURS) == {Ref("Deployment", NS, "litellm")}
+    assert fed.see(21, build.deployment(), managedFields=[]) == set()
+    assert not fed.store.workloads["Deployment", NS, "litellm"].owned
+    changed = build.deployment(generation=2)
+    assert fed.see(22, changed, managedFields=OURS) == {Ref("Deployment", NS, "litellm"), CHECKOUT}
 
 
 def test_a_namespace_drops_out() -> None:

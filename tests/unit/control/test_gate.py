@@ -312,6 +312,44 @@ def test_a_failure_that_is_gone_stops_nobody(leaves: str) -> None:
     assert cluster.writes == ["a", "b"]
 
 
+@pytest.mark.parametrize("deleting", ["b", "bc"])
+def test_a_workload_that_is_being_deleted_keeps_no_place_in_the_queue(deleting: str) -> None:
+    """Foreground deletion, or a finalizer of somebody's, can take long; nothing is ever written into it again."""
+    cluster = three(Limits(cluster=1))
+    cluster.add("d", 9)
+    assert [cluster.reason(name) for name in "abcd"] == [Reason.ROLLOUT_IN_PROGRESS, *[Reason.ROLLOUT_QUEUED] * 3]
+    for name in deleting:
+        cluster.world.put(build.deployment(name, labels={"app": name}, deleting=True))
+    cluster.finish("a")
+    cluster.reconcile("a")
+    cluster.drain()
+    left = [name for name in "bcd" if name not in deleting]
+    assert cluster.writes == ["a", left[0]]
+
+
+def test_a_workload_that_is_being_deleted_while_it_rolls_takes_no_turn_from_others() -> None:
+    cluster = three(Limits(cluster=1))
+    assert cluster.reason("a") is Reason.ROLLOUT_IN_PROGRESS
+    assert cluster.reason("b") is Reason.ROLLOUT_QUEUED
+    live = cluster.deployment("a")
+    cluster.world.put({**live, "metadata": {**live["metadata"], "deletionTimestamp": "2026-01-09T00:00:00Z"}})
+    assert cluster.reason("b") is Reason.ROLLOUT_IN_PROGRESS
+
+
+def test_a_workload_that_another_gateway_took_over_keeps_no_place_in_the_queue() -> None:
+    """It still matches the selector of the one that waited; only that one's plan shows that it has lost it."""
+    cluster = three(Limits(cluster=1))
+    cluster.reconcile("a")
+    assert [cluster.reason(name) for name in "bc"] == [Reason.ROLLOUT_QUEUED] * 2
+    cluster.edit("b", targetRef={"name": "nowhere"})
+    cluster.world.put(build.gateway("older", created="2026-01-01T00:00:00Z", labels={"app": "b"}, suspend=True))
+    cluster.reconcile("b")
+    cluster.finish("a")
+    cluster.reconcile("a")
+    cluster.drain()
+    assert cluster.writes == ["a", "c"]
+
+
 def test_who_is_asked_goes_on_in_spite_of_the_failure_also_when_it_has_to_wait() -> None:
     cluster = Cluster(Limits(cluster=1))
     for day, name in enumerate("abcd", 2):

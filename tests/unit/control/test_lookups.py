@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from gateway_telemetry.api.reasons import Reason
 from gateway_telemetry.cluster.client import Client
 from gateway_telemetry.cluster.errors import ApiError, Unavailable
-from gateway_telemetry.control.lookups import Services, Targets, env_from, pods_of
+from gateway_telemetry.control.lookups import EnvFrom, Services, Targets, pods_of
+from gateway_telemetry.control.queue import Retry
 from gateway_telemetry.plan.options import Options
 from gateway_telemetry.plan.store import Store, Target, project_target
 from gateway_telemetry.plan.views import project_source, project_workload
@@ -103,6 +105,26 @@ async def test_a_service_that_cannot_be_read_is_not_taken_for_missing() -> None:
         assert services.of(behind()) is not None
 
 
+async def test_a_service_that_may_not_be_read_is_told_and_is_no_news_each_time() -> None:
+    objects = Objects(langsmith_frontend=403)
+    view = behind()
+    async with serving(objects) as server, Client(connection(server.url)) as client:
+        services = Services(client)
+        await services.refresh(view)
+        services.forget()
+        assert not await services.refresh(view)
+        accepted = Targets(Store(), Options(), services).resolve(view).findings[0]
+        assert (accepted.type, accepted.status, accepted.reason) == ("Accepted", "False", Reason.RBAC_DENIED)
+        assert accepted.message.startswith(
+            "spec.selfHosted.serviceRef: Service shop/langsmith-frontend may not be read: the operator's ServiceAccount "
+            "lacks the permission: "
+        )
+        objects.found = {"langsmith_frontend": build.service()}
+        services.forget()
+        assert await services.refresh(view)
+        assert Targets(Store(), Options(), services).resolve(view).findings[0].status == "True"
+
+
 async def test_a_target_is_resolved_again_when_what_it_reads_changes() -> None:
     store = Store()
     async with serving(Objects()) as server, Client(connection(server.url)) as client:
@@ -149,22 +171,41 @@ async def test_names_that_env_from_brings() -> None:
     )
     other = project_workload(build.deployment("other"))
     async with serving(objects) as server, Client(connection(server.url)) as client:
-        found = await env_from(client, [one, other])
-    assert found == {
-        ("Deployment", NS, "litellm"): {
-            ("ConfigMap", "settings"): frozenset({"A", "B"}),
-            ("Secret", "keys"): frozenset({"C", "D"}),
-            ("Secret", "hidden"): None,
-            ("ConfigMap", "gone"): frozenset(),
-        }
+        names = EnvFrom(client)
+        await names.read(lambda: [one, other])
+    assert names.of(one) == {
+        ("ConfigMap", "settings"): frozenset({"A", "B"}),
+        ("Secret", "keys"): frozenset({"C", "D"}),
+        ("Secret", "hidden"): None,
+        ("ConfigMap", "gone"): frozenset(),
     }
+    assert names.of(other) == {}
+    assert len(server.asked) == 4
+
+
+async def test_a_workload_that_comes_while_names_are_read_is_read_too() -> None:
+    objects = Objects(settings=build.config_map({"A": "1"}), late=build.config_map({"B": "2"}))
+    workloads = [project_workload(reading({"configMapRef": {"name": "settings"}}))]
+    late = project_workload(reading({"configMapRef": {"name": "late"}}))
+
+    async def handle(asked: Asked) -> web.StreamResponse:
+        workloads[1:] = [late]
+        return await objects(asked)
+
+    async with serving(handle) as server, Client(connection(server.url)) as client:
+        names = EnvFrom(client)
+        await names.read(lambda: workloads)
+        assert names.of(late) == {("ConfigMap", "late"): frozenset({"B"})}
+        later = project_workload(reading({"secretRef": {"name": "never-read"}}))
+        with pytest.raises(Retry, match="Deployment shop/litellm has changed meanwhile"):
+            names.of(later)
 
 
 async def test_names_that_cannot_be_read_for_another_reason_are_an_error() -> None:
     workload = project_workload(reading({"secretRef": {"name": "keys"}}))
     async with serving(Objects(keys=500)) as server, Client(connection(server.url)) as client:
         with pytest.raises(ApiError):
-            await env_from(client, [workload])
+            await EnvFrom(client).read(lambda: [workload])
 
 
 async def test_pods_are_those_of_the_workload_s_selector() -> None:
