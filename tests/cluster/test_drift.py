@@ -354,6 +354,17 @@ def test_suspended_nothing_is_written(operator: Watching, kube: Kube, shop: str)
     assert headers(kube, shop) == "x-api-key=lsv2_sk_rotated,langsmith-project=checkout"
 
 
+def test_a_key_that_somebody_adds_to_the_operators_secret_is_taken_out(
+    operator: Watching, kube: Kube, shop: str
+) -> None:
+    generation = deployment(kube, shop)["metadata"]["generation"]
+    kube.merge_patch("secret", shop, COPY, {"stringData": {"extra": "theirs"}})
+    same(True, lambda: "extra" not in (kube.get("secret", shop, COPY) or {})["data"], "the key is gone")
+    ready(kube, shop)
+    assert headers(kube, shop) == f"x-api-key={objects.KEY},langsmith-project=checkout"
+    assert deployment(kube, shop)["metadata"]["generation"] == generation
+
+
 def test_suspended_it_can_be_deleted(operator: Watching, kube: Kube, shop: str) -> None:
     kube.apply(objects.gateway(shop, suspend=True))
     kube.wait_condition("gatewaytelemetry", shop, "gateway", "Suspended")

@@ -300,6 +300,26 @@ def test_a_name_is_taken_over_between_claim_and_change(shop: Shop) -> None:
     assert not claimed(shop.deployment())
 
 
+def test_a_change_that_another_owner_refuses_each_time_is_no_storm(shop: Shop) -> None:
+    """The claim before the change succeeds each time and is given up each time: neither may call the next try."""
+    reference = {"kind": "ConfigMap", "name": "langsmith-ca", "key": "ca.crt"}
+    shop.kube.apply(objects.target(shop.namespace, caBundleRef=reference))
+    shop.apply()
+    ours = env_of(shop.settled())[ENDPOINT]
+    shop.kube.apply(part(shop.namespace, env=[ours]), manager="team")
+    before = len(shop.writes())
+    shop.kube.apply(objects.target(shop.namespace, saas={"region": "us"}))
+
+    found = shop.wait_condition("Programmed", "False", "FieldOwnedByOther")
+    assert "team" in condition(found, "Programmed")["message"]
+    began = time.monotonic()
+    shop.kube.wait("it goes on trying", lambda: time.monotonic() - began >= STORM_SECONDS)
+    tries = [write.status for write in shop.writes()[before:] if write.what == APPLY]
+    assert tries == [200, 409] * (len(tries) // 2)
+    assert len(tries) // 2 in range(3, 8), "pauses grow, from about 0.5 s"
+    same(False, lambda: claimed(shop.deployment()), "nothing stays claimed between the tries")
+
+
 def test_a_deployment_is_made_anew_between_plan_and_apply(shop: Shop) -> None:
     made: list[Object] = []
 
