@@ -29,7 +29,7 @@ MANUAL: Object = {"rollout": {"policy": "Manual"}}
 
 @pytest.fixture(scope="module")
 def operator(cluster: ClusterAccess, kube: Kube, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watching]:
-    with watching(kube, cluster.kubeconfig, tmp_path_factory.mktemp("operator"), 14) as found:
+    with watching(kube, cluster.kubeconfig, tmp_path_factory.mktemp("operator"), 18) as found:
         yield found
 
 
@@ -222,23 +222,10 @@ def test_two_gateways_do_not_take_turns_with_one_secret(operator: Watching, kube
 
 
 def test_deletion_takes_the_secret_and_never_touches_the_template(operator: Watching, kube: Kube, shop: str) -> None:
-    pem = trustme.CA().cert_pem.bytes().decode()
-    mounted = objects.deployment(
-        shop, envFrom=ENV_FROM, volumeMounts=[{"name": "langsmith-ca", "mountPath": "/etc/gateway-telemetry"}]
-    )
-    ca = {"name": "langsmith-ca", "configMap": {"name": "traces-ca", "optional": True}}
-    mounted["spec"]["template"]["spec"]["volumes"] = [ca]
-    kube.apply(mounted)
-    kube.apply(objects.ca_bundle(shop, pem))
-    reference = {"kind": "ConfigMap", "name": "langsmith-ca", "key": "ca.crt"}
-    kube.apply(objects.target(shop, "private", caBundleRef=reference))
-    item = objects.reference(shop, **AUTOMATIC)
-    item["spec"]["targetRef"] = {"name": "private"}
-    kube.apply(item)
-    kube.wait_condition("gatewaytelemetry", shop, "gateway", "Ready")
+    with_ca(kube, shop)
     config_map = kube.get("configmap", shop, "traces-ca")
     assert config_map is not None
-    assert config_map["data"] == {"ca.crt": pem}
+    assert config_map["data"] == (kube.get("configmap", shop, "langsmith-ca") or {})["data"]
     before = spec(kube, shop)
     kube.delete("gatewaytelemetry", shop, "gateway")
     kube.wait_gone("gatewaytelemetry", shop, "gateway")
@@ -249,6 +236,57 @@ def test_deletion_takes_the_secret_and_never_touches_the_template(operator: Watc
     assert f"GatewayTelemetry {shop}/gateway: wrote Secret traces\n" in log
     assert f"Deployment {shop}/gateway: restarted its pods, which had an older Secret\n" in log
     assert f"GatewayTelemetry {shop}/gateway: deleted Secret traces\n" in log
+
+
+def with_ca(kube: Kube, namespace: str) -> None:
+    """Let the gateway's chart mount the CA, and wait until its pods run with it."""
+    pem = trustme.CA().cert_pem.bytes().decode()
+    mounted = objects.deployment(
+        namespace, envFrom=ENV_FROM, volumeMounts=[{"name": "langsmith-ca", "mountPath": "/etc/gateway-telemetry"}]
+    )
+    ca = {"name": "langsmith-ca", "configMap": {"name": "traces-ca", "optional": True}}
+    mounted["spec"]["template"]["spec"]["volumes"] = [ca]
+    kube.apply(mounted)
+    kube.apply(objects.ca_bundle(namespace, pem))
+    reference = {"kind": "ConfigMap", "name": "langsmith-ca", "key": "ca.crt"}
+    kube.apply(objects.target(namespace, "private", caBundleRef=reference))
+    item = objects.reference(namespace, **AUTOMATIC)
+    item["spec"]["targetRef"] = {"name": "private"}
+    kube.apply(item)
+    kube.wait_condition("gatewaytelemetry", namespace, "gateway", "Ready")
+
+
+@pytest.mark.parametrize(("kind", "name"), [("secret", "traces"), ("configmap", "traces-ca")])
+def test_what_somebody_deletes_comes_back_and_pods_that_have_read_it_run_on(
+    operator: Watching, kube: Kube, shop: str, kind: str, name: str
+) -> None:
+    with_ca(kube, shop)
+    # Pods of the last seconds may have started without it.
+    kube.wait("the pods are some seconds old", lambda: _youngest_pod(kube, shop) > 7)
+    before, data = spec(kube, shop), (kube.get(kind, shop, name) or {})["data"]
+    for _ in range(2):
+        kube.delete(kind, shop, name)
+        same(data, lambda: (kube.get(kind, shop, name) or {}).get("data"), "it is there again")
+    kube.wait_condition("gatewaytelemetry", shop, "gateway", "Ready")
+    assert spec(kube, shop) == before
+
+
+def test_a_ca_goes_with_its_gateway_also_when_its_secret_is_gone(operator: Watching, kube: Kube, shop: str) -> None:
+    with_ca(kube, shop)
+    kube.merge_patch("gatewaytelemetry", shop, "gateway", {"spec": {"suspend": True}})
+    kube.wait_condition("gatewaytelemetry", shop, "gateway", "Suspended")
+    runs = operator.reconciles()
+    kube.delete("secret", shop, "traces")
+    kube.wait("it was noticed", lambda: operator.reconciles() > runs)
+    kube.delete("gatewaytelemetry", shop, "gateway")
+    kube.wait_gone("gatewaytelemetry", shop, "gateway")
+    assert kube.get("configmap", shop, "traces-ca") is None
+
+
+def _youngest_pod(kube: Kube, namespace: str) -> float:
+    """Return its age in seconds."""
+    created = [dt.datetime.fromisoformat(item["metadata"]["creationTimestamp"]) for item in kube.list("pod", namespace)]
+    return (datetime.now(UTC) - max(created)).total_seconds()
 
 
 def test_orphan_leaves_the_secret_also_when_the_operator_was_away(operator: Watching, kube: Kube, shop: str) -> None:

@@ -40,6 +40,7 @@ from gateway_telemetry.plan.views import (
     Record,
     Workload,
     mounted_config_maps,
+    project_ca_copy,
     project_record,
     project_source,
     project_workload,
@@ -276,7 +277,9 @@ class _World:
         if record.reference:
             self._store.drop_record((record.namespace, record.name))
             del self._objects[_id(shapes.SECRET, (record.namespace, record.name))]
-            self._objects.pop(_id(shapes.CONFIG_MAP, (record.namespace, record.name + CA_SUFFIX)), None)
+            beside = record.namespace, record.name + CA_SUFFIX
+            self._store.ca_copies.pop(beside, None)
+            self._objects.pop(_id(shapes.CONFIG_MAP, beside), None)
             return
         if record.added is not None:
             self._take_out(record)
@@ -338,6 +341,9 @@ class _World:
         record = project_record(obj) if kind == "Secret" else None
         if record is not None:
             self._store.put_record(record)
+        ca_copy = project_ca_copy(obj) if kind == "ConfigMap" else None
+        if ca_copy is not None:
+            self._store.ca_copies[namespace, name] = ca_copy
 
     def _resolve(self, target: Target) -> TargetResult:
         hosted = None if target.spec is None else target.spec.self_hosted

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from gateway_telemetry.api import meta
@@ -27,13 +28,15 @@ from gateway_telemetry.cluster.paths import (
 )
 from gateway_telemetry.control.queue import Ref
 from gateway_telemetry.plan.gateways import secret_name
-from gateway_telemetry.plan.store import Custom, Store, project_gateway, project_target, tenant_of
+from gateway_telemetry.plan.store import Custom, Lost, Store, project_gateway, project_target, tenant_of
 from gateway_telemetry.plan.tenant_record import TenantRecord, project_tenant_record
 from gateway_telemetry.plan.views import (
+    CaCopy,
     Key,
     Record,
     Source,
     Workload,
+    project_ca_copy,
     project_record,
     project_source,
     project_workload,
@@ -67,6 +70,9 @@ WATCHED = (
 )
 WATCHED_CLUSTERWIDE = (*WATCHED, Watched(NAMESPACES))
 
+LOST_TIME = timedelta(hours=1)
+"""How long it is remembered what somebody deleted: as long as a fight lasts."""
+
 Id = tuple[str, str, str]
 """Kind, namespace and name of an object."""
 
@@ -74,9 +80,12 @@ Id = tuple[str, str, str]
 class Feed:
     """The only writer of the store."""
 
-    def __init__(self, store: Store, mark: Callable[[Ref], None]) -> None:
+    def __init__(
+        self, store: Store, mark: Callable[[Ref], None], now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
         self._store = store
         self._mark = mark
+        self._now = now
         self._versions: dict[Id, int] = {}
         self._gone: dict[Id, int] = {}
         self._listed: dict[tuple[str, str | None], int] = {}
@@ -95,7 +104,7 @@ class Feed:
         version = _version(obj)
         if deleted:
             if version >= self._known(id_):
-                self._forget(id_, version)
+                self._forget(id_, version, exact=True)
             return
         if version <= self._known(id_):
             self.dismissed += 1
@@ -152,7 +161,7 @@ class Feed:
             and version <= listed
         ]:
             missed += 1
-            self._forget(id_, listed)
+            self._forget(id_, listed, exact=False)
         self._bury(resource.kind, namespace, listed)
         return missed
 
@@ -166,6 +175,11 @@ class Feed:
     def _bury(self, kind: str, namespace: str | None, listed: int) -> None:
         """Remember the list; what is gone since before that needs no memory of its own."""
         self._listed[kind, namespace] = listed
+        lost, long_ago = self._store.lost, self._now() - LOST_TIME
+        for id_ in [
+            key for key, item in lost.items() if item.at < long_ago or item.view.owner not in self._store.gateways
+        ]:
+            del lost[id_]
         for id_ in [item for item, version in self._gone.items() if item[0] == kind and version <= listed]:
             if namespace in (None, id_[1]):
                 del self._gone[id_]
@@ -179,11 +193,18 @@ class Feed:
                 if id_ in self._versions:
                     self._versions[id_] = 0
 
-    def _forget(self, id_: Id, version: int) -> None:
-        """Drop an object; what is older than its deletion, such as a list under way, must not bring it back."""
+    def _forget(self, id_: Id, version: int, *, exact: bool) -> None:
+        """Drop an object; what is older than its deletion, such as a list under way, must not bring it back.
+
+        Args:
+            exact: whether it was deleted just now.
+        """
         self._versions.pop(id_, None)
         self._gone[id_] = version
         old = self._drop(id_)
+        if isinstance(old, Record | CaCopy) and old.owner in self._store.gateways:
+            # What we delete ourselves has left the store before the watch tells of it.
+            self._store.lost[id_] = Lost(old, self._now(), exact)
         if old is not None:
             self._affected(id_, old)
 
@@ -227,9 +248,14 @@ class Feed:
             store.sources[id_] = source
             return source
         if kind != SECRETS.kind:
-            return None
+            ca_copy = project_ca_copy(obj)
+            if ca_copy is not None:
+                store.ca_copies[ca_copy.namespace, name] = ca_copy
+                store.lost.pop(id_, None)
+            return ca_copy
         record = project_record(obj)
         if record is not None:
+            store.lost.pop(id_, None)
             store.put_record(record)
             return record
         tenant = project_tenant_record(obj)
@@ -259,6 +285,8 @@ class Feed:
             if kind == SECRETS.kind:
                 old = old or store.records.get((namespace, name)) or store.tenant_records.pop((namespace, name), None)
                 store.drop_record((namespace, name))
+            else:
+                old = old or store.ca_copies.pop((namespace, name), None)
         return old
 
     def _affected(self, id_: Id, view: object) -> None:
@@ -279,7 +307,7 @@ class Feed:
                 self._mark_target(key)
             for key in self._store.gateways_of_source(*id_):
                 self._mark(Ref(GATEWAY, *key))
-        elif isinstance(view, Record):
+        elif isinstance(view, Record | CaCopy):
             self._mark(Ref(GATEWAY, *view.owner))
         elif isinstance(view, TenantRecord):
             self._mark_tenant(view)

@@ -134,12 +134,12 @@ class Gate:
                     key = item["kind"], view.namespace, item["name"]
                     self._failed.setdefault(key, _Failed(view.key, target_key(view)))
 
-    def mend(self, view: Gateway, record: Record, manager: str = "") -> Refused | None:
+    def mend(self, view: Gateway, record: Record, manager: str = "", beside: str = "") -> Refused | None:
         """Return why a Secret that somebody changed may not be put right now, or None; see ``plan.turns.Gate``."""
         key, repairs = ("Secret", record.namespace, record.name), 0
         if record.added is not None:
             key, repairs = record.workload_key, record.added.repairs
-        state = record.version, record.changed_at, record.digest, repairs
+        state = record.version, record.changed_at, record.digest, repairs, beside
         refusal = self._fights.refusal(view, key, manager, state)
         if refusal is None:
             self._fights.count(key, state)

@@ -149,23 +149,14 @@ class Reconciler:
             return await self._leave(key, view)
         pods: dict[WorkloadKey, list[Pod]] = {}
         planner = await self._planner(view, pods)
-        unread: dict[WorkloadKey, Refused] = {}
-        if view.spec is not None and view.spec.install.reference is not None:
-            unread = await self._read_pods(self._store.workloads_matching(view), pods)
-        plan = planner.plan(view, unread)
-        if rolling := _rolling(plan):
-            # Its pods may tell of a failure, and that is to be taken back in this round.
-            unread |= await self._read_pods(rolling, pods)
-            plan = planner.plan(view, unread)
-        current = self._store.gateways.get(key)
-        if current is None or _is_newer(current, view):
+        plan, unread = await self._before_writes(view, planner, pods)
+        if self._outdated(view):
             return None
         failures = {} if _suspended(view) else await self._apply(view, plan)
-        # The view may be newer by now: the finalizer was written.
-        current = self._store.gateways.get(key)
-        if current is None or _is_newer(current, view):
+        if self._outdated(view):
             return None
-        view = current
+        # The view may be newer by now: the finalizer was written.
+        view = self._store.gateways[key]
         if failures is not None:
             if any(record.reference for record in plan.restore) or (view.spec and view.spec.install.resource):
                 # The workload took variables from the Secret that is gone by now; the object is another one.
@@ -180,17 +171,41 @@ class Reconciler:
         if unseen := [item for item in rolling if item.key not in pods]:
             unread |= await self._read_pods(unseen, pods)
             plan = planner.plan(view, {**unread, **(failures or {})})
-        turns = self._gate.seen(view, plan.sinks)
-        own = Ref(GATEWAY, *key)
-        for waiting in turns:
-            if waiting != own:
-                self._queue.add(waiting)
-        if own in turns and not failures and not _suspended(view):
+        if self._gives_turns(view, plan) and not failures and not _suspended(view):
             return self._at_once(key)  # what held it back was its own, and has just ended
         if self._settles(key, settling=under_way and not rolling and not failures):
             return NO_PODS_SECONDS
         pause = await self._report(view, plan, {**unread, **(failures or {})}, rolling=bool(rolling))
         return _looks_again(view, pause)
+
+    async def _before_writes(
+        self, view: Gateway, planner: Planner, pods: dict[WorkloadKey, list[Pod]]
+    ) -> tuple[GatewayPlan, dict[WorkloadKey, Refused]]:
+        """Return the plan of what is to be written, and the workloads whose pods could not be read."""
+        unread: dict[WorkloadKey, Refused] = {}
+        if view.spec is not None and view.spec.install.reference is not None:
+            unread = await self._read_pods(self._store.workloads_matching(view), pods)
+        plan = planner.plan(view, unread)
+        if rolling := _rolling(plan):
+            # Its pods may tell of a failure, and that is to be taken back in this round.
+            unread |= await self._read_pods(rolling, pods)
+            plan = planner.plan(view, unread)
+        return plan, unread
+
+    def _outdated(self, view: Gateway) -> bool:
+        """Tell whether what was found for a view speaks of an older spec; the newer one is on its way."""
+        current = self._store.gateways.get(view.key)
+        if current is None or current.deleting:
+            return True
+        return (current.uid, current.generation) != (view.uid, view.generation)
+
+    def _gives_turns(self, view: Gateway, plan: GatewayPlan) -> bool:
+        """Tell the gate what was found, and those whose turn it now is; return whether the gateway is one of them."""
+        turns, own = self._gate.seen(view, plan.sinks), Ref(GATEWAY, *view.key)
+        for waiting in turns:
+            if waiting != own:
+                self._queue.add(waiting)
+        return own in turns
 
     async def _tenant(self, view: Gateway) -> float | None:
         """Configure the control plane that a gateway names."""
@@ -201,10 +216,9 @@ class Reconciler:
             others = [item for item in self._store.records_of_owner(view.key) if not left_behind(item, view)]
             problems |= await self._restores.undo(others)
             await self._let_go_unless_kept(view.key)
-        current = self._store.gateways.get(view.key)
-        if current is None or _is_newer(current, view):
+        if self._outdated(view):
             return None
-        pause = await self._report(current, settled.plan, problems, rolling=False)
+        pause = await self._report(self._store.gateways[view.key], settled.plan, problems, rolling=False)
         pauses = [item for item in (pause, settled.pause) if item is not None]
         return min(pauses, default=None)
 
@@ -326,7 +340,8 @@ class Reconciler:
         remain = len(records) > len(plan.restore) or bool(due) or reference is not None or resource is not None or lost
         if (due or reference is not None or resource is not None) and restores:
             await self._writer.finalizer(view, wanted=True)
-        failures = await self._restores.undo(plan.restore) | await self._former_tenants(view)
+        failures = await self._restores.undo(plan.restore) | await self._restores.drop_strays(view)
+        failures |= await self._former_tenants(view)
         remain = remain or bool(failures)
         if resource is not None and not failures:
             self._unwritten.add(view.key)
@@ -372,7 +387,8 @@ class Reconciler:
         records = [*restorable(self._store, key), *self._restores.forgotten(view)]
         began = self._deleting_since.setdefault(key, time.monotonic())
         hurry = time.monotonic() - began > PATIENT_SECONDS
-        failures = await self._restores.undo(records, hurry=hurry) | await self._control_planes.leave(key)
+        failures = await self._restores.undo(records, hurry=hurry) | await self._restores.drop_strays(view)
+        failures |= await self._control_planes.leave(key)
         view = self._store.gateways.get(key)
         if view is not None and failures and self._waits(key):
             worst = next(iter(failures.values()))
@@ -407,11 +423,6 @@ class Reconciler:
         """Tell whether a deletion may still be held up. The record outlives the object, so nothing is lost after."""
         began = self._deleting_since.setdefault(key, time.monotonic())
         return time.monotonic() - began < RESTORE_SECONDS
-
-
-def _is_newer(current: Gateway, view: Gateway) -> bool:
-    """Tell whether what was found for a view speaks of an older spec; the newer one is on its way."""
-    return current.deleting or (current.uid, current.generation) != (view.uid, view.generation)
 
 
 def _rolling(plan: GatewayPlan) -> list[Workload]:

@@ -9,6 +9,7 @@ from gateway_telemetry.control.gate import Gate
 from gateway_telemetry.control.writes import Writer
 from gateway_telemetry.plan import restore
 from gateway_telemetry.plan.gateways import WorkloadKey
+from gateway_telemetry.plan.reference import CA_SUFFIX
 from gateway_telemetry.plan.store import Gateway, Store
 from gateway_telemetry.plan.targets import Refused
 from gateway_telemetry.plan.views import Record
@@ -50,6 +51,25 @@ class Restores:
                     break
             finally:
                 self._gate.restored(key)
+        return failures
+
+    async def drop_strays(self, view: Gateway | None) -> dict[WorkloadKey, Refused]:
+        """Delete CAs that were written beside a Secret which somebody deleted, and that the gateway does not want now.
+
+        With the Secret they are deleted, or stay, as its record says.
+        """
+        failures: dict[WorkloadKey, Refused] = {}
+        if view is None or view.spec is None or view.spec.deletion_policy == "Orphan":
+            return failures
+        reference = None if view.deleting else view.spec.install.reference
+        wanted = "" if reference is None else reference.secret_name
+        for copy in [item for item in self._store.ca_copies.values() if item.owner == view.key]:
+            secret = copy.name.removesuffix(CA_SUFFIX)
+            if secret != wanted and (copy.namespace, secret) not in self._store.records:
+                try:
+                    await self._writer.drop_ca(copy)
+                except Refused as refused:
+                    failures["ConfigMap", copy.namespace, copy.name] = refused
         return failures
 
     def forgotten(self, view: Gateway | None) -> Iterator[Record]:

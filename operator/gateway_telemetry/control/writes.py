@@ -10,9 +10,10 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from typing import Any
 
-from gateway_telemetry.adapters import COPY_KEYS
+from gateway_telemetry.adapters import CA_KEY, COPY_KEYS
 from gateway_telemetry.api import meta
 from gateway_telemetry.api.reasons import Reason
 from gateway_telemetry.cluster import ownership
@@ -24,7 +25,7 @@ from gateway_telemetry.control.feed import Feed
 from gateway_telemetry.plan import restore
 from gateway_telemetry.plan.gateways import Write
 from gateway_telemetry.plan.injection import body
-from gateway_telemetry.plan.reference import CA_SUFFIX, ReferenceWrite, reference_objects, restart_body
+from gateway_telemetry.plan.reference import CA_SUFFIX, ReferenceWrite, ca_config_map, reference_secret, restart_body
 from gateway_telemetry.plan.resource_write import ResourceWrite, resource_secret
 from gateway_telemetry.plan.secret import PREVIOUS_PREFIX, secret_object
 from gateway_telemetry.plan.store import Custom, Gateway, Store
@@ -33,6 +34,7 @@ from gateway_telemetry.plan.views import (
     MANAGED_BY,
     MANAGED_BY_LABEL,
     ORIGINAL_KEY,
+    CaCopy,
     Record,
     Workload,
     project_workload,
@@ -174,8 +176,7 @@ class Writer:
                     f"{resource.kind} {namespace}/{name} exists and is not this operator's: {advice}",
                 ) from None
             return False
-        if resource is SECRETS:
-            self._feed.wrote(live)
+        self._feed.wrote(live)
         return True
 
     def _kept(self, live: dict[str, Any], write: Write) -> dict[str, str]:
@@ -193,12 +194,12 @@ class Writer:
         Raises:
             Refused: with the reason that the sinks show.
         """
-        secret, config_map = reference_objects(view, write, now)
-        ca = write.name + CA_SUFFIX
+        config_map = ca_config_map(view, write)
         try:
             async with self._alone(SECRETS.kind, write.namespace, write.name):
-                if config_map is not None and not await self._created(CONFIG_MAPS, write.namespace, config_map):
-                    await self._client.merge_patch(CONFIG_MAPS, write.namespace, ca, config_map)
+                if config_map is not None and await self._ca(write, config_map) and write.ca_unread:
+                    write = replace(write, fresh=True)
+                secret = reference_secret(view, write, now)
                 if write.record is None and await self._created(SECRETS, write.namespace, secret):
                     return
                 live = await self._client.get(SECRETS, write.namespace, write.name)
@@ -209,7 +210,28 @@ class Writer:
                 patch = {"data": data, "metadata": {**secret["metadata"], "annotations": annotations}}
                 self._feed.wrote(await self._client.merge_patch(SECRETS, write.namespace, write.name, patch))
                 if config_map is None:
-                    await self._forget_ca(write.namespace, ca)
+                    await self._forget_ca(write.namespace, write.name + CA_SUFFIX)
+        except ApiError as error:
+            raise refusal(error) from None
+
+    async def _ca(self, write: ReferenceWrite, config_map: dict[str, Any]) -> bool:
+        """Write the CA beside a Secret; return whether it was missing, or another one."""
+        if await self._created(CONFIG_MAPS, write.namespace, config_map):
+            return True
+        name = config_map["metadata"]["name"]
+        found = await self._client.get(CONFIG_MAPS, write.namespace, name)
+        self._feed.wrote(await self._client.merge_patch(CONFIG_MAPS, write.namespace, name, config_map))
+        return bool((found.get("data") or {}).get(CA_KEY) != write.ca)
+
+    async def drop_ca(self, copy: CaCopy) -> None:
+        """Delete the ConfigMap with a CA whose Secret is gone.
+
+        Raises:
+            Refused: the API server did not let us.
+        """
+        try:
+            async with self._alone(SECRETS.kind, copy.namespace, copy.name.removesuffix(CA_SUFFIX)):
+                await self._forget_ca(copy.namespace, copy.name)
         except ApiError as error:
             raise refusal(error) from None
 
@@ -217,6 +239,7 @@ class Writer:
         found = await self._client.find(CONFIG_MAPS, namespace, name)
         if found is not None and (found["metadata"].get("labels") or {}).get(MANAGED_BY_LABEL) == MANAGED_BY:
             await self._client.delete(CONFIG_MAPS, namespace, name, uid=found["metadata"]["uid"])
+            self._feed.removed(CONFIG_MAPS.kind, namespace, name)
 
     async def restart(self, workload: Workload, since: str) -> None:
         """Restart a workload's pods as ``kubectl rollout restart`` does.
@@ -263,8 +286,8 @@ class Writer:
         except ApiError as error:
             raise refusal(error) from None
         self._feed.removed(SECRETS.kind, record.namespace, record.name)
-        where = ("Secret", record.name) if record.reference else record.workload
-        logger.info("GatewayTelemetry %s/%s: restored %s %s", *record.owner, *where)
+        done = ("deleted", "Secret", record.name) if record.reference else ("restored", *record.workload)
+        logger.info("GatewayTelemetry %s/%s: %s %s %s", *record.owner, *done)
         return True
 
     async def _take_out(self, record: Record) -> None:

@@ -76,7 +76,7 @@ def configured(
         or injected(view, spec, item, refers, stamp, store, lookups, failures.get(item.key), write.salt)
         for item in mine
     ]
-    own = [held(view, item, lookups.gate) for item in approved(view, tuple(own))]
+    own = [held(view, item, lookups.gate, store) for item in approved(view, tuple(own))]
     undone = next((item for item in own if item.reason is Reason.ROLLED_BACK or _rolls_back(item)), None)
     if undone is not None:
         back = () if write.record is None else (write.record,)

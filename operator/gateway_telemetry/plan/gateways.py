@@ -218,17 +218,18 @@ class Planner:
                 injected(view, spec, item, refers, stamp, self._store, self._lookups, failures.get(item.key))
                 for item in mine
             )
-            return None, [held(view, item, self._lookups.gate) for item in approved(view, found)]
+            return None, [held(view, item, self._lookups.gate, self._store) for item in approved(view, found)]
         write: ReferenceWrite | EndpointProblem | Refused
         try:
-            write = reference_write(view, spec, refers, stamp, self._store)
+            pods = [self._lookups.pods(item) for item in mine]
+            write = reference_write(view, spec, refers, stamp, self._store, pods)
         except (EndpointProblem, Refused) as problem:
             write = problem
         failure = failures.get(REFERENCE)
         gate = self._lookups.gate
         if isinstance(write, ReferenceWrite) and write.repair and gate is not None and failure is None:
-            assert write.record is not None
-            write = gate.mend(view, write.record) or write
+            assert write.before is not None
+            write = gate.mend(view, write.before, beside=write.ca_version) or write
         sinks = [
             referring(view, spec, item, write, refers, self._lookups, failure or failures.get(item.key))
             for item in mine

@@ -221,20 +221,20 @@ def _began_it(write: Write) -> bool:
     return write.workload.generation <= record.generation + 1
 
 
-def held(view: Gateway, item: SinkState, gate: Gate | None) -> SinkState:
+def held(view: Gateway, item: SinkState, gate: Gate | None, store: Store) -> SinkState:
     """Return the sink; one that would replace pods waits if it is not its turn."""
     write = item.write
     if gate is None or write is None or write.rollback or item.state == "Failed":
         return item
-    record = write.record
+    record = write.record or store.lost_record(view.namespace, write.secret, view.key)
     # Made anew, it is not the workload that carried them.
     same = record is not None and record.workload_uid in (None, item.workload.uid)
     repair = record is not None and same and record.injection == write.injection
     refusal = None
     if write.template_stale:
         refusal = gate.hold(view, item.workload, repair=repair)
-    elif repair and record is not None and record.digest != digest(write.files):
-        refusal = gate.mend(view, record)  # somebody changed the Secret; no pod is replaced
+    elif repair and record is not None and (write.record is None or record.digest != digest(write.files)):
+        refusal = gate.mend(view, record)  # somebody changed or deleted the Secret; no pod is replaced
     if refusal is None:
         return item
     state = "Blocked" if refusal.reason is Reason.FOUGHT_OVER else "Pending"

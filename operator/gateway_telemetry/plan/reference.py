@@ -6,7 +6,7 @@ because a PEM text is no variable. Pods read both when they start.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -23,12 +23,25 @@ from gateway_telemetry.plan.managed import managed_secret
 from gateway_telemetry.plan.references import References
 from gateway_telemetry.plan.rollout import progress, trouble
 from gateway_telemetry.plan.sinks import SinkState, sink
-from gateway_telemetry.plan.store import Gateway, Store, target_key
+from gateway_telemetry.plan.store import Gateway, Lost, Store, target_key
 from gateway_telemetry.plan.targets import Refused
-from gateway_telemetry.plan.views import MANAGED_BY, MANAGED_BY_LABEL, TIME_FORMAT, Container, Record, Workload, digest
+from gateway_telemetry.plan.views import (
+    MANAGED_BY,
+    MANAGED_BY_LABEL,
+    TIME_FORMAT,
+    CaCopy,
+    Container,
+    Pod,
+    Record,
+    Workload,
+    ca_digest,
+    digest,
+)
 
 CA_SUFFIX = "-ca"
 """After the Secret's name: name of the ConfigMap with the CA."""
+NOTICED = timedelta(seconds=5)
+"""A deletion is noticed within this time, clocks of nodes included."""
 RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 """The annotation by which ``kubectl rollout restart`` restarts pods; ours is the same request."""
 
@@ -42,8 +55,12 @@ class ReferenceWrite:
         ca: content of the ConfigMap beside it, or None if there is to be none.
         required: names of variables that nothing else on the container may set.
         forbidden: variables that would undo them.
-        content_stale: whether the content differs from what is there.
-        repair: whether that is because somebody changed what was written.
+        record: what the Secret of that name holds now.
+        before: what pods may have read: `record`, or what the Secret held that somebody deleted.
+        fresh: whether pods that run have not read this content, or may have started while there was none.
+        ca_unread: likewise for the CA, should it turn out that it was missing.
+        ca_version: changes with every write of the ConfigMap with the CA.
+        repair: whether it is to be written because somebody changed or deleted what was written.
         due: whether anything is to be written.
     """
 
@@ -54,15 +71,26 @@ class ReferenceWrite:
     required: frozenset[str]
     forbidden: tuple[Forbidden, ...]
     record: Record | None
-    content_stale: bool
+    before: Record | None
+    fresh: bool
+    ca_unread: bool
+    ca_version: str
     repair: bool
     due: bool
 
 
 def reference_write(
-    view: Gateway, spec: GatewayTelemetrySpec, refers: References, stamp: str, store: Store
+    view: Gateway,
+    spec: GatewayTelemetrySpec,
+    refers: References,
+    stamp: str,
+    store: Store,
+    pods: Sequence[Sequence[Pod] | None] = (),
 ) -> ReferenceWrite:
     """Return what the Secret must hold.
+
+    Args:
+        pods: of each workload that refers to it; None where they were not read.
 
     Raises:
         EndpointProblem: key or project cannot be carried by this gateway.
@@ -84,17 +112,63 @@ def reference_write(
     if record is not None:
         _check_free(view, record, store)
     wanted = digest(with_ca(data, ca))
+    before = record or store.lost_record(view.namespace, name, view.key)
     content_stale = record is None or record.digest != wanted
-    repair = content_stale and record is not None and record.written == wanted
+    copy, lost_copy, ca_stale = _ca_state(view, name + CA_SUFFIX, ca, store)
+    stale = content_stale or ca_stale
+    repair = stale and before is not None and before.written == wanted and before.owner == view.key
+    fresh = before is None or before.digest != wanted
+    if record is None and not fresh:
+        fresh = _started_without(store.lost["Secret", view.namespace, name], pods)
     due = (
-        content_stale
+        stale
         or (record is not None and record.owner != view.key)
         or (record is not None and (record.owner_uid or "") != view.uid)
         or (record is not None and record.orphan != (spec.deletion_policy == "Orphan"))
     )
     required = frozenset(item.name for item in settings.env if not item.yields)
     forbidden = adapter.forbidden(context)
-    return ReferenceWrite(view.namespace, name, data, ca, required, forbidden, record, content_stale, repair, due)
+    return ReferenceWrite(
+        namespace=view.namespace,
+        name=name,
+        data=data,
+        ca=ca,
+        required=required,
+        forbidden=forbidden,
+        record=record,
+        before=before,
+        fresh=fresh,
+        ca_unread=copy is not None or lost_copy is None or _started_without(lost_copy, pods),
+        ca_version=_version(copy, lost_copy),
+        repair=repair,
+        due=due,
+    )
+
+
+def _version(copy: CaCopy | None, lost: Lost | None) -> str:
+    if copy is not None:
+        return copy.version
+    return "" if lost is None else lost.view.version
+
+
+def _ca_state(view: Gateway, name: str, ca: str | None, store: Store) -> tuple[CaCopy | None, Lost | None, bool]:
+    """Return the ConfigMap with the CA as it is, as it was before somebody deleted it, and whether it must be written.
+
+    One that is not wanted any more counts as well; one of another gateway's does not.
+    """
+    copy = store.ca_copies.get((view.namespace, name))
+    if ca is None:
+        return copy, None, copy is not None and copy.owner == view.key
+    lost = store.lost.get(("ConfigMap", view.namespace, name))
+    return copy, lost, copy is None or copy.owner != view.key or copy.digest != ca_digest(ca)
+
+
+def _started_without(lost: Lost, pods: Sequence[Sequence[Pod] | None]) -> bool:
+    """Tell whether pods may have started while something was deleted that they read when they start."""
+    if not lost.exact:
+        return True
+    since = (lost.at - NOTICED).strftime(TIME_FORMAT)
+    return any(items is None or any(item.created >= since for item in items) for items in pods)
 
 
 def _check_free(view: Gateway, record: Record, store: Store) -> None:
@@ -116,7 +190,7 @@ def with_ca(data: Mapping[str, str], ca: str | None) -> dict[str, str]:
     """Return the content with a mark of the CA, so that a changed CA is a changed content."""
     if ca is None:
         return dict(data)
-    return {**data, meta.CA_DIGEST_KEY: digest({CA_KEY: ca})}
+    return {**data, meta.CA_DIGEST_KEY: ca_digest(ca)}
 
 
 def reference_objects(view: Gateway, write: ReferenceWrite, now: str) -> tuple[dict[str, Any], dict[str, Any] | None]:
@@ -125,11 +199,20 @@ def reference_objects(view: Gateway, write: ReferenceWrite, now: str) -> tuple[d
     Args:
         now: RFC 3339 time: of the change, if the content changes.
     """
+    return reference_secret(view, write, now), ca_config_map(view, write)
+
+
+def reference_secret(view: Gateway, write: ReferenceWrite, now: str) -> dict[str, Any]:
+    """Return the Secret, whole.
+
+    Args:
+        now: RFC 3339 time: of the change, if the content changes.
+    """
     changed = now
-    if write.record is not None:
-        before = write.record.changed_at
+    if write.before is not None:
+        before = write.before.changed_at
         # Never the same second twice: pods of a restart for the change before are old for this one.
-        changed = max(now, _next_second(before)) if write.content_stale else before
+        changed = max(now, _next_second(before)) if write.fresh else before
     content = with_ca(write.data, write.ca)
     annotations = {
         meta.OWNER_ANNOTATION: f"{view.namespace}/{view.name}",
@@ -139,21 +222,24 @@ def reference_objects(view: Gateway, write: ReferenceWrite, now: str) -> tuple[d
     }
     if view.spec is not None and view.spec.deletion_policy == "Orphan":
         annotations[meta.ORPHAN_ANNOTATION] = "true"
-    secret = managed_secret(write.namespace, write.name, annotations, content, {})
+    return managed_secret(write.namespace, write.name, annotations, content, {})
+
+
+def ca_config_map(view: Gateway, write: ReferenceWrite) -> dict[str, Any] | None:
+    """Return the ConfigMap with the CA, whole; None if there is to be none."""
     if write.ca is None:
-        return secret, None
-    config_map = {
+        return None
+    return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {
             "name": write.name + CA_SUFFIX,
             "namespace": write.namespace,
-            "labels": {MANAGED_BY_LABEL: MANAGED_BY},
+            "labels": {MANAGED_BY_LABEL: MANAGED_BY, meta.ROLE_LABEL: meta.ROLE_COPY},
             "annotations": {meta.OWNER_ANNOTATION: f"{view.namespace}/{view.name}"},
         },
         "data": {CA_KEY: write.ca},
     }
-    return secret, config_map
 
 
 def referring(

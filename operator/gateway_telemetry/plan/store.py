@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
@@ -21,7 +22,7 @@ from gateway_telemetry.api.target import LangSmithTargetSpec
 from gateway_telemetry.endpoint import EndpointProblem, control_plane, normalise_base_path, self_hosted
 from gateway_telemetry.plan.rollout import in_progress
 from gateway_telemetry.plan.tenant_record import TenantKey, TenantRecord
-from gateway_telemetry.plan.views import Key, Record, Source, Workload, compact
+from gateway_telemetry.plan.views import CaCopy, Key, Record, Source, Workload, compact
 
 Spec = TypeVar("Spec", bound=Model)
 
@@ -129,6 +130,21 @@ def describe(error: ValidationError) -> str:
     return "; ".join(parts)
 
 
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """What the operator wrote and somebody deleted.
+
+    Attributes:
+        view: as it was last.
+        at: when that was noticed.
+        exact: whether it was noticed at once; not if it was missing in a list.
+    """
+
+    view: Record | CaCopy
+    at: datetime
+    exact: bool
+
+
 class Store:
     """Views by kind and key, with the indexes that make a change cheap to follow."""
 
@@ -138,6 +154,9 @@ class Store:
         self.workloads: dict[tuple[str, str, str], Workload] = {}
         self.sources: dict[tuple[str, str, str], Source] = {}
         self.records: dict[Key, Record] = {}
+        self.ca_copies: dict[Key, CaCopy] = {}
+        self.lost: dict[tuple[str, str, str], Lost] = {}
+        """By kind, namespace and name: what is not there again yet."""
         self.tenant_records: dict[Key, TenantRecord] = {}
         self.namespaces: dict[str, Mapping[str, str]] = {}
         self.rolling: set[tuple[str, str, str]] = set()
@@ -222,6 +241,11 @@ class Store:
         old = self.records.pop(key, None)
         if old is not None:
             _discard(self._records_by_owner, old.owner, key)
+
+    def lost_record(self, namespace: str, name: str, owner: Key) -> Record | None:
+        """Return what a Secret held that somebody deleted, if it was written for this gateway."""
+        lost = self.lost.get(("Secret", namespace, name))
+        return lost.view if lost is not None and isinstance(lost.view, Record) and lost.view.owner == owner else None
 
     def gateways_of_target(self, key: Key) -> list[Key]:
         """Return the gateways that refer to a target."""

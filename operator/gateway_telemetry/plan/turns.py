@@ -29,11 +29,13 @@ class Gate(Protocol):
         """
         ...
 
-    def mend(self, view: Gateway, record: Record, manager: str = "") -> Refused | None:
+    def mend(self, view: Gateway, record: Record, manager: str = "", beside: str = "") -> Refused | None:
         """Return why a Secret, or what it remembers, that somebody changed may not be put right now; None if it may.
 
         Args:
+            record: of the Secret; as it was, where somebody deleted it.
             manager: field manager that changed it last; may be empty.
+            beside: resourceVersion of the ConfigMap that goes with it; may be empty.
         """
         ...
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 from gateway_telemetry.api.reasons import Reason
@@ -13,6 +15,7 @@ from gateway_telemetry.plan.gateways import GatewayPlan
 from gateway_telemetry.plan.rollout import in_progress
 from gateway_telemetry.plan.secret import secret_object
 from gateway_telemetry.plan.status import gateway_status
+from gateway_telemetry.plan.store import Lost
 from gateway_telemetry.plan.targets import Refused
 from tests.unit.plan import build
 from tests.unit.plan.build import NS, Object, World
@@ -145,6 +148,19 @@ class Cluster:
         }
         self.change(obj)
         self.finish(name)
+
+    def delete_secret(self, name: str, version: int, namespace: str = NS) -> None:
+        """Let somebody delete a Secret of the operator's, which had this resourceVersion."""
+        store = self.world.store
+        gone = replace(store.records[namespace, name], version=str(version))
+        store.drop_record((namespace, name))
+        store.lost["Secret", namespace, name] = Lost(gone, datetime(2026, 1, 4, tzinfo=UTC), exact=True)
+
+    def delete_ca(self, name: str, version: int, namespace: str = NS) -> None:
+        """Let somebody delete the ConfigMap with a CA beside a Secret, which had this resourceVersion."""
+        store = self.world.store
+        gone = replace(store.ca_copies.pop((namespace, name)), version=str(version))
+        store.lost["ConfigMap", namespace, name] = Lost(gone, datetime(2026, 1, 4, tzinfo=UTC), exact=True)
 
     def edit(self, name: str, annotations: Mapping[str, str] | None = None, **spec: Any) -> None:
         """Change a gateway as a user does."""

@@ -6,6 +6,7 @@ import copy
 import json
 import random
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -59,7 +60,8 @@ class Fed:
     def __init__(self, *objects: Object) -> None:
         self.store = Store()
         self._marked: list[Ref] = []
-        self.feed = Feed(self.store, self._marked.append)
+        self.now = datetime(2026, 1, 3, tzinfo=UTC)
+        self.feed = Feed(self.store, self._marked.append, lambda: self.now)
         for number, obj in enumerate(objects, 1):
             self.feed.see(at(number, obj))
         self._marked.clear()
@@ -266,6 +268,70 @@ def test_a_secret_that_we_deleted_is_gone_at_once_and_for_good() -> None:
     assert fed.store.records == {}
     assert fed.see(20, record(), deleted=True) == set()
     assert fed.feed.version(*secret) == ""
+
+
+def test_what_somebody_deletes_is_remembered_until_it_is_there_again() -> None:
+    fed = Fed(build.gateway(), build.deployment(), record())
+    secret = SECRETS.kind, NS, "gateway-telemetry-deployment-litellm"
+    assert fed.see(20, record(), deleted=True) == {CHECKOUT}
+    lost = fed.store.lost[secret]
+    assert (lost.at, lost.exact, lost.view.owner) == (fed.now, True, (NS, "checkout"))
+    fed.wrote(21, record())
+    assert fed.store.lost == {}
+    fed.listed(SECRETS, 22)
+    lost = fed.store.lost[secret]
+    assert (lost.at, lost.exact, lost.view.version) == (fed.now, False, "21")
+    fed.now += timedelta(minutes=59)
+    fed.listed(SECRETS, 23)
+    assert secret in fed.store.lost
+    fed.now += timedelta(minutes=2)
+    fed.listed(SECRETS, 24)
+    assert fed.store.lost == {}
+
+
+def test_what_goes_with_its_gateway_or_by_our_own_hand_is_not_missed() -> None:
+    fed = Fed(build.gateway(), build.deployment(), record())
+    fed.feed.removed(SECRETS.kind, NS, "gateway-telemetry-deployment-litellm")
+    fed.see(20, record(), deleted=True)
+    assert fed.store.lost == {}
+    fed.see(21, record())
+    fed.see(22, build.gateway(), deleted=True)
+    fed.see(23, record(), deleted=True)
+    assert fed.store.lost == {}
+    fed.see(24, build.gateway())
+    fed.see(25, record())
+    fed.see(26, record(), deleted=True)
+    assert len(fed.store.lost) == 1
+    fed.see(27, build.gateway(), deleted=True)
+    fed.listed(SECRETS, 28)
+    assert fed.store.lost == {}, "it goes with its gateway, at the latest with the next list"
+
+
+def ca_copy(text: str = "pem") -> Object:
+    """Return the ConfigMap that the operator writes beside a referenced Secret."""
+    made = build.config_map({"ca.crt": text}, "litellm-otlp-ca")
+    made["metadata"]["labels"] = {**build.MANAGED_BY, "gatewaytelemetry.dev/role": "copy"}
+    made["metadata"]["annotations"] = {"gatewaytelemetry.dev/owner": f"{NS}/checkout"}
+    return made
+
+
+def test_the_ca_beside_a_referenced_secret_concerns_the_gateway_that_it_was_written_for() -> None:
+    fed = Fed(build.referring())
+    assert fed.wrote(20, ca_copy()) == set()
+    assert fed.store.ca_copies[NS, "litellm-otlp-ca"].owner == (NS, "checkout")
+    assert fed.see(21, ca_copy("theirs")) == {CHECKOUT}
+    assert fed.see(22, ca_copy("theirs"), deleted=True) == {CHECKOUT}
+    assert fed.store.ca_copies == {}
+    assert list(fed.store.lost) == [("ConfigMap", NS, "litellm-otlp-ca")]
+    fed.wrote(23, ca_copy())
+    assert fed.store.lost == {}
+    fed.feed.removed("ConfigMap", NS, "litellm-otlp-ca")
+    assert not fed.store.ca_copies
+    assert not fed.store.lost
+    foreign = ca_copy()
+    foreign["metadata"]["annotations"] = {"gatewaytelemetry.dev/owner": "bank/checkout"}
+    fed.see(24, foreign)
+    assert fed.store.ca_copies == {}, "it speaks for its own namespace only"
 
 
 def test_a_secret_may_change_its_role() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -522,6 +524,51 @@ def test_an_hour_of_fights_over_the_operators_own_secret_has_at_most_five_writes
     sink = build.only_sink(cluster.reconcile("a"))
     assert (sink.state, sink.reason) == ("Blocked", Reason.FOUGHT_OVER)
     assert sink.message.startswith("Secret shop/gateway-telemetry-deployment-a: the settings were taken away 6 times")
+
+
+def test_an_hour_of_deletions_of_the_operators_own_secret_has_at_most_five_writes() -> None:
+    cluster = settled()
+    store, key = cluster.world.store, (NS, "gateway-telemetry-deployment-a")
+    writes = 0
+    for second in range(3599):
+        if key in store.records:
+            cluster.delete_secret(key[1], second)
+        cluster.reconcile("a")
+        writes += key in store.records
+        cluster.now += 1
+    assert writes == 5
+    assert cluster.writes == []
+    sink = build.only_sink(cluster.reconcile("a"))
+    assert (sink.state, sink.reason) == ("Blocked", Reason.FOUGHT_OVER)
+
+
+@pytest.mark.parametrize("kind", ["Secret", "ConfigMap"])
+def test_an_hour_of_deletions_of_what_a_chart_refers_to_has_at_most_five_writes(kind: str) -> None:
+    cluster = Cluster(Limits())
+    takes = [{"secretRef": {"name": "litellm-otlp"}}]
+    mounts = [{"name": "ca", "configMap": {"name": "litellm-otlp-ca"}}]
+    world, store = cluster.world, cluster.world.store
+    there: Mapping[tuple[str, str], object]
+    world.put(build.hosted("https://ls.shop.svc", caBundleRef={"kind": "ConfigMap", "name": "corp-ca"}))
+    world.put(build.config_map({"ca.crt": build.CA_PEM}))
+    world.put(build.deployment(containers=[build.container(envFrom=takes)], volumes=mounts))
+    world.put(build.referring())
+    world.run(build.pod())
+    world.carry_out()
+    there, key, delete = store.records, (NS, "litellm-otlp"), cluster.delete_secret
+    if kind == "ConfigMap":
+        there, key, delete = store.ca_copies, (NS, "litellm-otlp-ca"), cluster.delete_ca
+    writes = 0
+    for second in range(3599):
+        if key in there:
+            delete(key[1], second)
+        for _ in range(2):
+            world.plan()
+        world.carry_out()
+        writes += key in there
+        cluster.now += 1
+    assert writes == 5
+    assert build.only_sink(world.plan()).reason is Reason.FOUGHT_OVER
 
 
 def test_an_hour_of_fights_over_a_referenced_secret_has_at_most_five_writes_and_no_memory_afterwards() -> None:

@@ -116,8 +116,8 @@ async def test_a_service_that_may_not_be_read_is_told_and_is_no_news_each_time()
         accepted = Targets(Store(), Options(), services).resolve(view).findings[0]
         assert (accepted.type, accepted.status, accepted.reason) == ("Accepted", "False", Reason.RBAC_DENIED)
         assert accepted.message.startswith(
-            "spec.selfHosted.serviceRef: Service shop/langsmith-frontend may not be read: the operator's ServiceAccount "
-            "lacks the permission: "
+            "spec.selfHosted.serviceRef: Service shop/langsmith-frontend may not be read: the operator's "
+            "ServiceAccount lacks the permission: "
         )
         objects.found = {"langsmith_frontend": build.service()}
         services.forget()

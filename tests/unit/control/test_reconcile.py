@@ -1,4 +1,4 @@
-"""One run of one key against an API server that answers as it is told: what changes meanwhile, and when to look again."""
+"""One run of one key against an API server that answers as it is told: what changes meanwhile, when to look again."""
 
 from __future__ import annotations
 

@@ -21,7 +21,15 @@ from gateway_telemetry.plan.sinks import SinkState
 from gateway_telemetry.plan.store import Gateway, Store, project_gateway, project_target
 from gateway_telemetry.plan.targets import Refused, TargetResult, resolve
 from gateway_telemetry.plan.turns import Gate
-from gateway_telemetry.plan.views import Pod, Workload, project_pod, project_record, project_source, project_workload
+from gateway_telemetry.plan.views import (
+    Pod,
+    Workload,
+    project_ca_copy,
+    project_pod,
+    project_record,
+    project_source,
+    project_workload,
+)
 from gateway_telemetry.plan.writes import Write
 
 NS = "shop"
@@ -302,6 +310,10 @@ class World:
                 self.store.namespaces[metadata["name"]] = dict(metadata["labels"])
             case "ConfigMap" if ROLE not in metadata.get("labels", {}):
                 pass
+            case "ConfigMap" if metadata["labels"][ROLE] == "copy":
+                copied = project_ca_copy(obj)
+                assert copied is not None
+                self.store.ca_copies[metadata["namespace"], metadata["name"]] = copied
             case "Secret" if metadata["labels"][ROLE] == "copy":
                 record = project_record(obj)
                 assert record is not None

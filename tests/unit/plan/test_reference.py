@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from gateway_telemetry.api.reasons import Reason
 from gateway_telemetry.plan.gateways import REFERENCE, restorable
-from gateway_telemetry.plan.reference import reference_objects, refers_to, restart_body
+from gateway_telemetry.plan.reference import ReferenceWrite, reference_objects, refers_to, restart_body
+from gateway_telemetry.plan.store import Lost
 from gateway_telemetry.plan.targets import Refused
 from gateway_telemetry.plan.turns import Gate
-from gateway_telemetry.plan.views import Record, Workload, project_record, project_workload
+from gateway_telemetry.plan.views import CaCopy, Record, Workload, project_ca_copy, project_record, project_workload
 from tests.unit.plan.build import (
     CA_PEM,
     KEY,
@@ -120,7 +123,7 @@ def test_the_ca_lies_in_a_config_map_beside_it() -> None:
         "metadata": {
             "name": "litellm-otlp-ca",
             "namespace": NS,
-            "labels": MANAGED_BY,
+            "labels": {**MANAGED_BY, "gatewaytelemetry.dev/role": "copy"},
             "annotations": {"gatewaytelemetry.dev/owner": "shop/checkout"},
         },
         "data": {"ca.crt": CA_PEM},
@@ -159,12 +162,123 @@ def test_another_ca_is_another_content() -> None:
     assert changed_at(found) == LATER
 
 
+CA_COPY = NS, "litellm-otlp-ca"
+WENT = datetime(2026, 1, 3, 12, tzinfo=UTC)
+
+
+def lose(found: World, kind: str, *, exact: bool = True) -> None:
+    """Let somebody delete the Secret, or the ConfigMap beside it, at WENT."""
+    if kind == "Secret":
+        gone: Record | CaCopy = found.store.records[NS, NAME]
+        found.store.drop_record((NS, NAME))
+    else:
+        gone = found.store.ca_copies.pop(CA_COPY)
+    found.store.lost[kind, gone.namespace, gone.name] = Lost(gone, WENT, exact)
+
+
+def planned(found: World) -> ReferenceWrite:
+    plan = found.plan()
+    assert plan.reference is not None
+    return plan.reference
+
+
+@pytest.mark.parametrize("change", ["gone", "another CA", "no CA", "another owner"])
+def test_what_becomes_of_the_ca_is_not_overlooked(change: str) -> None:
+    found = with_ca(CA_VOLUME)
+    found.carry_out(now=CHANGED)
+    found.run(pod(created=LATER))
+    assert state(found) == ("Programmed", Reason.PROGRAMMED)
+    live = found.objects["ConfigMap", *CA_COPY]
+    if change == "gone":
+        lose(found, "ConfigMap")
+    elif change == "another owner":
+        annotations = {"gatewaytelemetry.dev/owner": "shop/other"}
+        found.put({**live, "metadata": {**live["metadata"], "annotations": annotations}})
+    else:
+        found.put({**live, "data": {"ca.crt": "theirs"} if change == "another CA" else {}})
+    assert state(found) == ("Pending", Reason.NOT_WRITTEN)
+    assert (planned(found).due, planned(found).repair, planned(found).fresh) == (True, True, False)
+    found.carry_out(now="2026-01-03T13:00:00Z")
+    assert state(found) == ("Programmed", Reason.PROGRAMMED)
+    assert found.objects["ConfigMap", *CA_COPY] == live
+
+
+def test_a_ca_that_is_not_wanted_any_more_is_to_go() -> None:
+    found = with_ca()
+    found.carry_out()
+    found.put(target())
+    found.carry_out()
+    assert planned(found).due, "the Secret was written, and the ConfigMap is still there"
+    del found.store.ca_copies[CA_COPY]
+    assert not planned(found).due
+    theirs = project_ca_copy(
+        {
+            "metadata": {
+                "name": CA_COPY[1],
+                "namespace": NS,
+                "labels": MANAGED_BY,
+                "annotations": {"gatewaytelemetry.dev/owner": "shop/other"},
+            }
+        }
+    )
+    assert theirs is not None
+    found.store.ca_copies[CA_COPY] = theirs
+    assert not planned(found).due, "another gateway's stays"
+
+
+@pytest.mark.parametrize(
+    ("created", "exact", "unread"),
+    [
+        ("2026-01-03T11:59:54Z", True, False),
+        ("2026-01-03T11:59:55Z", True, True),  # clocks differ
+        ("2026-01-03T12:00:01Z", True, True),
+        ("2026-01-03T11:00:00Z", False, True),
+    ],
+)
+def test_only_pods_that_may_have_started_without_it_are_restarted(created: str, exact: bool, unread: bool) -> None:
+    """``envFrom`` and volumes are optional: a pod that starts in between has no settings, or no CA, for its life."""
+    found = with_ca(CA_VOLUME)
+    found.carry_out(now=CHANGED)
+    found.run(pod(created=created))
+    lose(found, "ConfigMap", exact=exact)
+    assert planned(found).ca_unread is unread
+    found.carry_out()
+    lose(found, "Secret", exact=exact)
+    write = planned(found)
+    assert (write.due, write.repair, write.fresh) == (True, True, unread)
+    found.carry_out(now="2026-01-03T12:00:09Z")
+    assert changed_at(found) == ("2026-01-03T12:00:09Z" if unread else CHANGED)
+    assert only_sink(found.plan()).restart == ("2026-01-03T12:00:10Z" if unread else "")
+
+
+def test_a_ca_that_was_there_in_another_form_was_not_read_either() -> None:
+    found = with_ca(CA_VOLUME)
+    found.carry_out()
+    assert planned(found).ca_unread
+
+
+def test_what_another_gateway_lost_is_no_business_of_this_one() -> None:
+    found = written()
+    lose(found, "Secret")
+    lost = found.store.lost["Secret", NS, NAME]
+    assert isinstance(lost.view, Record)
+    found.store.lost["Secret", NS, NAME] = replace(lost, view=replace(lost.view, owner=(NS, "other")))
+    assert (planned(found).repair, planned(found).fresh) == (False, True)
+
+
+def test_a_deleted_secret_whose_content_is_another_by_now_is_written_as_a_change() -> None:
+    found = written(pod(created=CHANGED))
+    lose(found, "Secret")
+    found.put(secret({"api-key": "lsv2_sk_rotated"}))
+    assert (planned(found).repair, planned(found).fresh) == (False, True)
+
+
 def test_the_time_of_change_moves_with_the_content_only() -> None:
     found = written()
     found.put(referring(deletionPolicy="Orphan"))
     plan = found.plan()
     assert plan.reference is not None
-    assert (plan.reference.due, plan.reference.content_stale) == (True, False)
+    assert (plan.reference.due, plan.reference.fresh) == (True, False)
     found.carry_out(now=LATER)
     assert changed_at(found) == CHANGED
     assert found.objects["Secret", NS, NAME]["metadata"]["annotations"]["gatewaytelemetry.dev/orphan"] == "true"
@@ -374,7 +488,7 @@ class Full:
         assert not repair
         return Refused(Reason.ROLLOUT_QUEUED, f"{workload.name} waits")
 
-    def mend(self, _view: Any, record: Record, _manager: str = "") -> Refused | None:
+    def mend(self, _view: Any, record: Record, _manager: str = "", beside: str = "") -> Refused | None:
         return Refused(Reason.FOUGHT_OVER, f"{record.name} is fought over")
 
 
@@ -557,7 +671,7 @@ def test_a_new_gateway_takes_over_what_its_namesake_left() -> None:
     plan = found.plan()
     assert plan.restore == ()
     assert plan.reference is not None
-    assert (plan.reference.due, plan.reference.content_stale) == (True, False)
+    assert (plan.reference.due, plan.reference.fresh) == (True, False)
     found.carry_out(now=LATER)
     assert changed_at(found) == CHANGED
     (record,) = found.store.records.values()

@@ -6,6 +6,7 @@ Secrets, never shown by repr, and replaced by a digest where the operator merely
 
 from __future__ import annotations
 
+from gateway_telemetry.plan.views.ca_copies import CaCopy, ca_digest, project_ca_copy
 from gateway_telemetry.plan.views.common import TIME_FORMAT, Key, compact, digest
 from gateway_telemetry.plan.views.pods import HOPELESS, Pod, project_pod
 from gateway_telemetry.plan.views.records import (
@@ -41,6 +42,7 @@ __all__ = [
     "TIME_FORMAT",
     "WORKLOAD_KINDS",
     "Added",
+    "CaCopy",
     "Container",
     "Key",
     "Pod",
@@ -48,10 +50,12 @@ __all__ = [
     "Rollout",
     "Source",
     "Workload",
+    "ca_digest",
     "compact",
     "digest",
     "last_manager",
     "mounted_config_maps",
+    "project_ca_copy",
     "project_pod",
     "project_record",
     "project_source",
