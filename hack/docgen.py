@@ -44,6 +44,7 @@ _YOURS = (
 )
 _OURS = (
     ("Secret", f"label `{meta.ROLE_LABEL}: {meta.ROLE_COPY}`", "A Secret of the operator's; edits are undone."),
+    ("ConfigMap", f"label `{meta.ROLE_LABEL}: {meta.ROLE_COPY}`", "A CA beside such a Secret; edits are undone."),
     (
         "pod template",
         f"annotation `{meta.CONFIG_HASH_ANNOTATION}`",
