@@ -40,7 +40,7 @@ LONG = (
     "test_deletion_orders.py",
     "test_orphans.py",
     "test_litellm.py",
-    "test_delivered.py",
+    "test_delivery.py",
     "test_control_plane.py",
     "test_uninstall.py",
     "test_security_roles.py",

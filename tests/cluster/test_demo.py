@@ -35,6 +35,14 @@ def _litellm_is_installed() -> None:
     installed(LOCK)
 
 
+@pytest.fixture(autouse=True)
+def _ctrl_c_is_not_ignored() -> Iterator[None]:
+    """Shells let what they start in the background ignore SIGINT, and children inherit that."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @contextmanager
 def running(tmp_path: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     """Run the demo as ``make demo`` does, with a state folder and a folder for temporary files of its own."""
