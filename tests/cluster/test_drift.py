@@ -30,7 +30,7 @@ NAMES = [
 
 @pytest.fixture(scope="module")
 def operator(cluster: ClusterAccess, kube: Kube, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watching]:
-    with watching(kube, cluster.kubeconfig, tmp_path_factory.mktemp("operator"), 20) as found:
+    with watching(kube, cluster.kubeconfig, tmp_path_factory.mktemp("operator"), 24) as found:
         yield found
 
 
