@@ -90,13 +90,14 @@ def namespaces(kubectl: Kubectl, kube: Kube) -> None:
         kubectl("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump(item))
 
 
-def install(kubectl: Kubectl) -> list[Object]:
+def install(kubectl: Kubectl, kube: Kube) -> list[Object]:
     """Apply the chart for one namespace and return its objects; kwok runs no programs, so no replica is asked for."""
     values = {"replicas": 0, "watchNamespaces": [NAMESPACE], "insecureAllowLoopback": True}
     chart = helm.rendered(values, version="helm3")
     kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=yaml.safe_dump_all(chart))
-    crds = [item["metadata"]["name"] for item in helm.of_kind(chart, "CustomResourceDefinition")]
-    kubectl("wait", "--for=condition=Established", "crd", *crds, "--timeout=30s")
+    for item in helm.of_kind(chart, "CustomResourceDefinition"):
+        # Not `kubectl wait`: it fails where a new CRD still has the conditions null.
+        kube.wait_condition("crd", None, item["metadata"]["name"], "Established")
     return chart
 
 
@@ -230,7 +231,7 @@ def demonstrate(context: str | None, folder: Path) -> None:
 
         tell.step("installing the chart's objects")
         namespaces(kubectl, kube)
-        chart = install(kubectl)
+        chart = install(kubectl, kube)
         tell.say("\n".join(f"{item['kind']} {item['metadata']['name']}" for item in chart))
 
         tell.step("starting the operator as a process of this machine, with a token of the chart's ServiceAccount")

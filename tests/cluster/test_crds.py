@@ -97,18 +97,19 @@ def test_a_good_object_cannot_be_made_bad(kubectl: Kubectl, namespace: str) -> N
 
 
 @pytest.fixture(scope="module")
-def fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubectl]:
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Kubectl, Kube]]:
     """A cluster without CRDs: the session's may carry the labels of a release."""
-    with own_cluster(tmp_path_factory.mktemp("fresh")) as access:
-        yield kubectl_for(access)
+    with own_cluster(tmp_path_factory.mktemp("fresh")) as access, Kube(access) as kube:
+        yield kubectl_for(access), kube
 
 
 @pytest.mark.parametrize("kind", crdgen.KINDS, ids=lambda kind: kind.kind)
-def test_a_crd_file_equals_its_stored_form(fresh: Kubectl, kind: crdgen.Kind) -> None:
+def test_a_crd_file_equals_its_stored_form(fresh: tuple[Kubectl, Kube], kind: crdgen.Kind) -> None:
     path = ROOT / f"crds/gatewaytelemetry.dev_{kind.plural}.yaml"
-    kubectl = fresh
+    kubectl, kube = fresh
     kubectl("apply", "--server-side", "-f", str(path))
-    kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(path))
+    # Not `kubectl wait`: it fails where a new CRD still has the conditions null.
+    kube.wait_condition("crd", None, f"{kind.plural}.gatewaytelemetry.dev", "Established")
     stored = json.loads(kubectl("get", "-f", str(path), "-o", "json").stdout)
     assert stored["spec"] == yaml.safe_load(path.read_text())["spec"]
     kubectl("diff", "-f", str(path))
