@@ -31,14 +31,13 @@ from gateway_telemetry.plan.store import Gateway, Store, Target, project_gateway
 from gateway_telemetry.plan.targets import Refused, TargetResult, resolve
 from gateway_telemetry.plan.tenants import not_looked_at, plan_tenant, tenant_object
 from gateway_telemetry.plan.views import (
-    MANAGED_BY,
-    MANAGED_BY_LABEL,
     ORIGINAL_KEY,
     RECORD_KEY,
     Container,
     Key,
     Record,
     Workload,
+    is_managed,
     mounted_config_maps,
     project_ca_copy,
     project_record,
@@ -233,7 +232,7 @@ class _World:
             kind = shapes.SECRET if wanted["kind"] == "Secret" else shapes.CONFIG_MAP
             id_ = _id(kind, (write.namespace, wanted["metadata"]["name"]))
             found = self._objects.get(id_)
-            if found is not None and (found["metadata"].get("labels") or {}).get(MANAGED_BY_LABEL) != MANAGED_BY:
+            if found is not None and not is_managed(found):
                 self._failures[REFERENCE] = Refused(
                     Reason.SECRET_NAME_TAKEN,
                     f"{wanted['kind']} {write.namespace}/{wanted['metadata']['name']} exists and is not this "
@@ -261,7 +260,7 @@ class _World:
             self._places[id_] = self._places[_id(shapes.GATEWAY, view.key)]
             self._put(id_, wanted)
             return
-        if (found["metadata"].get("labels") or {}).get(MANAGED_BY_LABEL) != MANAGED_BY:
+        if not is_managed(found):
             raise Refused(
                 Reason.SECRET_NAME_TAKEN,
                 f"Secret {namespace}/{name} exists and is not this operator's: rename or delete it",

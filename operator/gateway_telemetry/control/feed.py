@@ -26,6 +26,7 @@ from gateway_telemetry.cluster.paths import (
     WORKLOADS,
     Resource,
 )
+from gateway_telemetry.control.fights import FIGHT_SECONDS
 from gateway_telemetry.control.queue import Ref
 from gateway_telemetry.plan.gateways import secret_name
 from gateway_telemetry.plan.store import Custom, Lost, Store, project_gateway, project_target, tenant_of
@@ -70,8 +71,8 @@ WATCHED = (
 )
 WATCHED_CLUSTERWIDE = (*WATCHED, Watched(NAMESPACES))
 
-LOST_TIME = timedelta(hours=1)
-"""How long it is remembered what somebody deleted: as long as a fight lasts."""
+LOST_TIME = timedelta(seconds=FIGHT_SECONDS)
+"""How long it is remembered what somebody deleted."""
 
 Id = tuple[str, str, str]
 """Kind, namespace and name of an object."""

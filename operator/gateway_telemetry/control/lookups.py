@@ -25,6 +25,9 @@ from gateway_telemetry.plan.views import Pod, Workload, mounted_config_maps, pro
 FRESH_SECONDS = 30.0
 """How long an answer is used again; a resync asks anew."""
 
+UNWATCHED_SECONDS = 60.0
+"""How often what is not watched is looked at again: no event tells of its change."""
+
 LONG_AGO = float("-inf")
 
 EnvFromNames = dict[tuple[str, str], frozenset[str] | None]

@@ -22,7 +22,16 @@ from gateway_telemetry.control.control_planes import ControlPlanes
 from gateway_telemetry.control.denied import Denied
 from gateway_telemetry.control.feed import GATEWAY, TARGET, Feed
 from gateway_telemetry.control.gate import TURN_SECONDS, Gate
-from gateway_telemetry.control.lookups import EnvFrom, Services, Targets, files, pods_of, references, service_key
+from gateway_telemetry.control.lookups import (
+    UNWATCHED_SECONDS,
+    EnvFrom,
+    Services,
+    Targets,
+    files,
+    pods_of,
+    references,
+    service_key,
+)
 from gateway_telemetry.control.proof import Verifier
 from gateway_telemetry.control.queue import Queue, Ref, Retry
 from gateway_telemetry.control.restores import Restores
@@ -52,8 +61,6 @@ ROLLING_SECONDS = 5.0
 """How often the pods of a rollout are looked at: a crash loop is not told by the workload's own status."""
 AT_ONCE = 10
 """Runs of one gateway in a row that may ask for another one at once."""
-UNWATCHED_SECONDS = 60.0
-"""How often what is not watched is looked at again: Services of targets, and what keeps a gateway blocked."""
 NO_PODS_SECONDS = 2.0
 """How long a status waits for the controller of a workload without pods."""
 PATIENT_SECONDS = 300.0
@@ -452,7 +459,7 @@ def _looks_again(view: Gateway, pause: float | None) -> float | None:
     """Return the pause, bounded for a gateway whose object is not watched."""
     if view.spec is None or view.spec.install.resource is None:
         return pause
-    return resources.LOOK_SECONDS if pause is None else min(pause, resources.LOOK_SECONDS)
+    return UNWATCHED_SECONDS if pause is None else min(pause, UNWATCHED_SECONDS)
 
 
 def _suspended(view: Gateway) -> bool:

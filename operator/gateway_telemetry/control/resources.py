@@ -27,8 +27,6 @@ logger = logging.getLogger(__name__)
 
 ENVOY_PODS = "app.kubernetes.io/managed-by=envoy-gateway,app.kubernetes.io/component=proxy"
 """Labels of Envoy's pods, of one Gateway or of merged ones (Envoy Gateway, internal/infrastructure/kubernetes)."""
-LOOK_SECONDS = 60.0
-"""How often an object is looked at: these kinds are not watched."""
 VALUES = {
     "ConfigMap": "configMaps",
     "OpenTelemetryCollector": "openTelemetryCollectors",

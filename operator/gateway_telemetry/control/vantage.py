@@ -10,6 +10,7 @@ from gateway_telemetry.api.conditions import Finding
 from gateway_telemetry.cluster.client import Client
 from gateway_telemetry.cluster.errors import Conflict, Forbidden, Invalid
 from gateway_telemetry.cluster.paths import JOBS, PODS
+from gateway_telemetry.control.lookups import UNWATCHED_SECONDS
 from gateway_telemetry.langsmith.vantage import Verdict
 from gateway_telemetry.plan import vantage
 from gateway_telemetry.plan.gateways import GatewayPlan
@@ -21,8 +22,6 @@ logger = logging.getLogger(__name__)
 
 LOOK_AGAIN_SECONDS = 2.0
 """How often a Job is looked at while it runs."""
-DENIED_SECONDS = 60.0
-"""After so long it is tried again to run a Job that was not allowed: no event tells of a new role."""
 
 
 class Vantage:
@@ -60,7 +59,7 @@ class Vantage:
             return (
                 vantage.failed(view.namespace, f"could not be run: {error.permission or error}"),
                 None,
-                DENIED_SECONDS,
+                UNWATCHED_SECONDS,
             )
         except Invalid as error:
             return vantage.failed(view.namespace, f"was refused: {error.message}"), look.hash, None

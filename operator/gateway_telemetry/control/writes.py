@@ -37,6 +37,7 @@ from gateway_telemetry.plan.views import (
     CaCopy,
     Record,
     Workload,
+    is_managed,
     project_workload,
 )
 from gateway_telemetry.plan.writes import stands
@@ -165,7 +166,7 @@ class Writer:
             live = await self._client.create(resource, namespace, wanted)
         except Conflict:
             found = await self._client.get(resource, namespace, name)
-            if (found["metadata"].get("labels") or {}).get(MANAGED_BY_LABEL) != MANAGED_BY:
+            if not is_managed(found):
                 advice = "rename or delete it"
                 if meta.OWNER_ANNOTATION in (found["metadata"].get("annotations") or {}):
                     labels = f"{meta.ROLE_LABEL}={meta.ROLE_COPY} {MANAGED_BY_LABEL}={MANAGED_BY}"
@@ -237,7 +238,7 @@ class Writer:
 
     async def _forget_ca(self, namespace: str, name: str) -> None:
         found = await self._client.find(CONFIG_MAPS, namespace, name)
-        if found is not None and (found["metadata"].get("labels") or {}).get(MANAGED_BY_LABEL) == MANAGED_BY:
+        if found is not None and is_managed(found):
             await self._client.delete(CONFIG_MAPS, namespace, name, uid=found["metadata"]["uid"])
             self._feed.removed(CONFIG_MAPS.kind, namespace, name)
 
@@ -340,9 +341,8 @@ class Writer:
             live = await self._client.find(resource, namespace, name)
             if live is None:
                 return False
-            after = await ownership.release(self._client, resource, namespace, name, live)
-            self._feed.wrote(after)
-            return _version_of(after) != _version_of(live)
+            self._feed.wrote(await ownership.release(self._client, resource, namespace, name, live))
+            return bool(ownership.removals(live))
 
     async def status(self, resource: Resource, view: Custom[Any], wanted: dict[str, Any]) -> bool:
         """Write the status if it differs; return whether it was written."""
@@ -370,11 +370,6 @@ def replacing(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
 def _locked_by(record: Record) -> tuple[str, str, str]:
     """Return what is locked while something is written that a record remembers."""
     return (SECRETS.kind, record.namespace, record.name) if record.reference else record.workload_key
-
-
-def _version_of(live: Mapping[str, Any]) -> str:
-    version: str = live["metadata"]["resourceVersion"]
-    return version
 
 
 def _not_there(workload: Workload) -> str:

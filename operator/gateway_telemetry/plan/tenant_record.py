@@ -16,7 +16,7 @@ from typing import Any
 
 from gateway_telemetry.api import meta
 from gateway_telemetry.plan.managed import managed_secret, record_text
-from gateway_telemetry.plan.views import MANAGED_BY, MANAGED_BY_LABEL, Key
+from gateway_telemetry.plan.views import Key, is_managed
 
 Manifest = Mapping[str, Any]
 """The object of a control plane that holds a tenant's exports, as its API takes and gives it."""
@@ -113,7 +113,7 @@ def remembered_of(obj: Mapping[str, Any]) -> Remembered | None:
 def _read(obj: Mapping[str, Any]) -> tuple[TenantRecord, Remembered] | None:
     metadata = obj["metadata"]
     data = obj.get("data") or {}
-    if (metadata.get("labels") or {}).get(MANAGED_BY_LABEL) != MANAGED_BY or DATA_KEY not in data:
+    if not is_managed(obj) or DATA_KEY not in data:
         return None
     namespace = metadata.get("namespace") or "default"
     try:

@@ -13,9 +13,10 @@ from aiohttp import web
 from gateway_telemetry.cluster.client import Client
 from gateway_telemetry.control.feed import Feed
 from gateway_telemetry.control.gate import Gate, Limits
+from gateway_telemetry.control.lookups import UNWATCHED_SECONDS
 from gateway_telemetry.control.proof import Verifier
 from gateway_telemetry.control.queue import Queue, Ref, Retry
-from gateway_telemetry.control.reconcile import UNWATCHED_SECONDS, Reconciler
+from gateway_telemetry.control.reconcile import Reconciler
 from gateway_telemetry.control.writes import Writer
 from gateway_telemetry.plan.options import Options
 from gateway_telemetry.plan.store import Store

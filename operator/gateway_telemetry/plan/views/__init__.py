@@ -18,6 +18,7 @@ from gateway_telemetry.plan.views.records import (
     RESOURCE_KINDS,
     Added,
     Record,
+    is_managed,
     project_record,
 )
 from gateway_telemetry.plan.views.sources import Source, project_source
@@ -53,6 +54,7 @@ __all__ = [
     "ca_digest",
     "compact",
     "digest",
+    "is_managed",
     "last_manager",
     "mounted_config_maps",
     "project_ca_copy",

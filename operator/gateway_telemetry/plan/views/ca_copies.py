@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway_telemetry.adapters import CA_KEY
-from gateway_telemetry.api import meta
 from gateway_telemetry.plan.views.common import Key, digest
-from gateway_telemetry.plan.views.records import MANAGED_BY, MANAGED_BY_LABEL
+from gateway_telemetry.plan.views.records import annotated_owner, is_managed
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +38,14 @@ def project_ca_copy(obj: Mapping[str, Any]) -> CaCopy | None:
 
     Anybody who may write ConfigMaps can make one that looks like ours: it speaks for its own namespace only.
     """
-    metadata = obj["metadata"]
-    namespace = metadata.get("namespace") or "default"
-    owner_namespace, _, owner = str((metadata.get("annotations") or {}).get(meta.OWNER_ANNOTATION) or "").partition("/")
-    if (metadata.get("labels") or {}).get(MANAGED_BY_LABEL) != MANAGED_BY or owner_namespace != namespace or not owner:
+    metadata, owner = obj["metadata"], annotated_owner(obj)
+    if not is_managed(obj) or owner is None:
         return None
     pem = (obj.get("data") or {}).get(CA_KEY)
     return CaCopy(
-        namespace=namespace,
+        namespace=owner[0],
         name=metadata["name"],
-        owner=(namespace, owner),
+        owner=owner,
         digest="" if pem is None else ca_digest(pem),
         version=metadata.get("resourceVersion") or "",
     )

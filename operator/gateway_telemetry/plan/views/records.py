@@ -137,6 +137,18 @@ class Record:
         return kind, self.namespace, name
 
 
+def is_managed(obj: Mapping[str, Any]) -> bool:
+    """Tell whether an object says of itself that it is this operator's."""
+    return bool((obj["metadata"].get("labels") or {}).get(MANAGED_BY_LABEL) == MANAGED_BY)
+
+
+def annotated_owner(obj: Mapping[str, Any]) -> Key | None:
+    """Return the gateway that an object was written for by its annotation; None if there is none in its namespace."""
+    metadata = obj["metadata"]
+    namespace, _, name = str((metadata.get("annotations") or {}).get(meta.OWNER_ANNOTATION) or "").partition("/")
+    return (namespace, name) if name and namespace == (metadata.get("namespace") or "default") else None
+
+
 def project_record(obj: Mapping[str, Any]) -> Record | None:
     """Return the view of the operator's own Secret, or None if it is not one or cannot be read.
 
@@ -144,7 +156,7 @@ def project_record(obj: Mapping[str, Any]) -> Record | None:
     what is not as the operator writes it counts as none.
     """
     metadata = obj["metadata"]
-    if (metadata.get("labels") or {}).get(MANAGED_BY_LABEL) != MANAGED_BY:
+    if not is_managed(obj):
         return None
     namespace = metadata.get("namespace") or "default"
     if (metadata.get("annotations") or {}).get(meta.CHANGED_AT_ANNOTATION):
@@ -184,8 +196,8 @@ def _project_reference(obj: Mapping[str, Any], namespace: str) -> Record | None:
     """Return the record of a Secret that a chart refers to: it holds no record of its own, pods see all its keys."""
     metadata = obj["metadata"]
     annotations = metadata["annotations"]
-    owner_namespace, _, owner = str(annotations.get(meta.OWNER_ANNOTATION) or "").partition("/")
-    if owner_namespace != namespace or not owner:
+    owner = annotated_owner(obj)
+    if owner is None:
         return None
     changed_at = annotations[meta.CHANGED_AT_ANNOTATION]
     try:
@@ -196,7 +208,7 @@ def _project_reference(obj: Mapping[str, Any], namespace: str) -> Record | None:
     return Record(
         namespace=namespace,
         name=metadata["name"],
-        owner=(namespace, owner),
+        owner=owner,
         owner_uid=annotations.get(meta.OWNER_UID_ANNOTATION) or None,
         workload=("", ""),
         workload_uid=None,
