@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import argparse
 import ctypes
+import itertools
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -23,7 +25,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,6 +40,8 @@ START_SECONDS = 90.0
 STOP_SECONDS = 20.0
 NODES = ("kwok-0", "kwok-1")
 MARKER = "cluster.json"
+NODE_PORTS = 30000
+"""First port of Kubernetes' default range of NodePorts."""
 
 
 class ClusterError(Exception):
@@ -58,16 +62,37 @@ def start_time(pid: int) -> int | None:
     return None if fields[0] == "Z" else int(fields[19])
 
 
+def _candidates() -> Iterator[int]:
+    """Yield ports that the kernel gives to nobody by itself, from a place of this process's own on, without end."""
+    ephemeral = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    lowest = 10000
+    # Where the kernel gives away all ports, these are as good as others.
+    ports = range(lowest, min(ephemeral, NODE_PORTS) if ephemeral > 2 * lowest else NODE_PORTS)
+    first = random.randrange(len(ports))  # noqa: S311 no secret: only apart from other processes of this machine
+    return itertools.cycle([*ports[first:], *ports[:first]])
+
+
+_ports = _candidates()
+
+
 def free_ports(count: int) -> list[int]:
-    """Return free TCP ports of loopback; from ``GATEWAY_TELEMETRY_PORT_BASE`` on when that is set."""
+    """Return free TCP ports of loopback; from ``GATEWAY_TELEMETRY_PORT_BASE`` on when that is set.
+
+    No port is returned twice before all others were, and none is one that outgoing connections are given, so that it
+    is still free when a program that was told of it starts to listen.
+    """
     base = os.environ.get("GATEWAY_TELEMETRY_PORT_BASE")
     if base:
         return [int(base) + index for index in range(count)]
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [int(item.getsockname()[1]) for item in sockets]
-    for item in sockets:
-        item.close()
-    return ports
+    found: list[int] = []
+    while len(found) < count:
+        port = next(_ports)
+        try:
+            socket.create_server(("127.0.0.1", port)).close()
+        except OSError:
+            continue
+        found.append(port)
+    return found
 
 
 def wait_for(what: str, check: Callable[[], bool], deadline: float) -> None:

@@ -59,7 +59,7 @@ class Elector:
         self.lost = asyncio.Event()
         """Set whenever leadership was lost; whoever waits for it clears it."""
         self.answered = asyncio.Event()
-        """Set once the API server has told who leads, whoever that is."""
+        """Set once somebody leads, whoever that is: a Lease that does not exist yet tells nothing."""
         self.remove_at_end = False
         """Whether a Lease that is held is deleted at the end in place of being given back: nobody leads after this."""
 
@@ -96,6 +96,7 @@ class Elector:
 
     def _set(self, held: bool) -> None:
         if held and not self.leading.is_set():
+            self.answered.set()
             logger.info("leading: %s holds Lease %s/%s", self._identity, self._namespace, self._name)
             self.leading.set()
             self._leader = self._identity
@@ -105,6 +106,7 @@ class Elector:
             self.lost.set()
 
     def _stand_by(self, holder: str) -> None:
+        self.answered.set()
         if holder != self._leader:
             logger.info("standing by: %s holds Lease %s/%s", holder, self._namespace, self._name)
             self._leader = holder
@@ -119,7 +121,6 @@ class Elector:
     async def _try(self) -> bool:
         now = time.monotonic()
         lease = await self._client.find(LEASES, self._namespace, self._name)
-        self.answered.set()
         try:
             if lease is None:
                 await self._client.create(LEASES, self._namespace, self._body({}, now_text()))

@@ -72,6 +72,26 @@ async def test_the_first_candidate_makes_the_lease_and_leads() -> None:
         assert held.leases.stored[NAME]["kind"] == "Lease"
 
 
+async def test_a_lease_that_is_not_there_yet_tells_nobody_who_leads() -> None:
+    """Who is ready has seen a leader: between the look and the new Lease there is none."""
+    async with election() as held:
+        asked, goes_on = asyncio.Event(), asyncio.Event()
+
+        async def slow_creation(request: Asked) -> None:
+            if request.method == "POST":
+                asked.set()
+                await goes_on.wait()
+
+        held.leases.before = slow_creation
+        async with held.candidate("one", LeaseTimes()) as one:
+            await asked.wait()
+            assert not one.answered.is_set()
+            goes_on.set()
+            await until(one.answered.is_set)
+            assert held.holder == "one"
+            assert one.holds()
+
+
 async def test_the_holder_renews_and_keeps_what_others_wrote_into_the_lease() -> None:
     async with election() as held, held.candidate("one") as one:
         await until(one.holds)
