@@ -40,11 +40,11 @@ def writes_per_operation(access: ClusterAccess, kube: Kube, folder: Path) -> Non
             def counted(
                 act: Callable[[], object], done: Callable[[], object], process: OperatorProcess = process
             ) -> int:
-                before = process.metrics()[WRITES]
+                before = process.metrics(WRITES)[WRITES]
                 act()
                 wait("the operation is done", done)
                 _quiet(process)
-                return int(process.metrics()[WRITES] - before)
+                return int(process.metrics(WRITES)[WRITES] - before)
 
             with_pods = "with pods" if replicas else "without pods"
             create = counted(
@@ -80,7 +80,7 @@ def _quiet(process: OperatorProcess) -> None:
     """Wait until the number of writes no longer moves for a second."""
     last, since = -1.0, time.monotonic()
     while time.monotonic() - since < 1.0:
-        now = process.metrics()[WRITES]
+        now = process.metrics(WRITES)[WRITES]
         if now != last:
             last, since = now, time.monotonic()
         time.sleep(0.05)
@@ -130,7 +130,7 @@ def steady(access: ClusterAccess, kube: Kube, folder: Path) -> None:
             lambda: process.metrics()[key] >= before[key] + RESYNCS * len(names),
             120,
         )
-        figure("steady-writes", process.metrics()[WRITES] - before[WRITES], "writes", "0", resyncs=RESYNCS)
+        figure("steady-writes", process.metrics(WRITES)[WRITES] - before[WRITES], "writes", "0", resyncs=RESYNCS)
 
 
 def under_a_cap(access: ClusterAccess, kube: Kube, folder: Path) -> None:

@@ -121,9 +121,10 @@ class OperatorProcess:
         """Return all that it has logged."""
         return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
 
-    def metrics(self) -> dict[str, float]:
-        """Return the samples of /metrics by name and labels, as written."""
-        text = httpx.get(self._metrics, timeout=5, trust_env=False).raise_for_status().text
+    def metrics(self, *names: str) -> dict[str, float]:
+        """Return the samples of /metrics by name and labels, as written; all, or those of the names."""
+        query = {"name[]": list(names)} if names else None
+        text = httpx.get(self._metrics, params=query, timeout=5, trust_env=False).raise_for_status().text
         pairs = (line.rpartition(" ") for line in text.splitlines() if line and not line.startswith("#"))
         return {name: float(value) for name, _, value in pairs}
 

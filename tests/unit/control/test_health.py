@@ -179,6 +179,30 @@ async def test_metrics_parse_and_mean_what_they_say(caplog: pytest.LogCaptureFix
     }
 
 
+async def test_metrics_asked_for_by_name_cost_only_what_they_are(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    served = Served()
+    served.waiting = 3
+    served.metrics.reconciles.labels("GatewayTelemetry", "ok").inc()
+    status = {"conditions": [{"type": "Ready", "status": "True", "reason": "Ready"}]}
+    served.store.put_gateway(project_gateway({**build.gateway(), "status": status}))
+    async with serving(None, LOCAL, list, list, served.metrics):
+        url = f"{urls(caplog)['/metrics']}/metrics"
+
+        async def named(*names: str) -> set[str]:
+            text = (await served.get(url + "?" + "&".join(f"name[]={name}" for name in names)))[1]
+            return {sample.name for family in text_string_to_metric_families(text) for sample in family.samples}
+
+        assert await named("gateway_telemetry_condition") == {"gateway_telemetry_condition"}
+        served.store.gateways.clear()  # whoever reads the conditions now finds no store to read them from
+        served.store.targets = None  # type: ignore[assignment]
+        assert await named("gateway_telemetry_queue_depth", "gateway_telemetry_api_writes_total") == {
+            "gateway_telemetry_queue_depth",
+            "gateway_telemetry_api_writes_total",
+        }
+        assert await named("no_such_metric") == set()
+
+
 async def test_metrics_of_objects_that_are_gone_go(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     served = Served()
