@@ -31,7 +31,7 @@ WORKERS = 8
 RECONCILES = "gateway_telemetry_reconciles_total"
 OK = RECONCILES + '{kind="GatewayTelemetry",result="ok"}'
 QUEUE = "gateway_telemetry_queue_depth"
-POLL_SECONDS = 0.02
+POLL_SECONDS = 0.05
 
 
 def sample(process: OperatorProcess) -> dict[str, float]:

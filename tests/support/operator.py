@@ -61,6 +61,9 @@ class OperatorProcess:
             f"--metrics-address=127.0.0.1:{metrics}",
         )
         self.process: subprocess.Popen[bytes] | None = None
+        # One client: each has TLS contexts, which take longer to make than an answer takes to come. No connection
+        # is kept, as the operator may be another one next time.
+        self._http = httpx.Client(timeout=5, trust_env=False, limits=httpx.Limits(max_keepalive_connections=0))
 
     def __enter__(self) -> OperatorProcess:
         self.start()
@@ -94,7 +97,7 @@ class OperatorProcess:
         assert self.process is not None
         if self.process.poll() is not None:
             raise AssertionError(f"the operator ended with {self.process.returncode}:\n{self.log()[-4000:]}")
-        return httpx.get(f"http://127.0.0.1:{self.port}/readyz", timeout=2, trust_env=False).status_code == 200
+        return self._http.get(f"http://127.0.0.1:{self.port}/readyz", timeout=2).status_code == 200
 
     def stop(self) -> int | None:
         """Ask it to stop, and return its exit code."""
@@ -124,7 +127,7 @@ class OperatorProcess:
     def metrics(self, *names: str) -> dict[str, float]:
         """Return the samples of /metrics by name and labels, as written; all, or those of the names."""
         query = {"name[]": list(names)} if names else None
-        text = httpx.get(self._metrics, params=query, timeout=5, trust_env=False).raise_for_status().text
+        text = self._http.get(self._metrics, params=query).raise_for_status().text
         pairs = (line.rpartition(" ") for line in text.splitlines() if line and not line.startswith("#"))
         return {name: float(value) for name, _, value in pairs}
 
