@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import socket
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -201,6 +202,13 @@ async def test_metrics_asked_for_by_name_cost_only_what_they_are(caplog: pytest.
             "gateway_telemetry_api_writes_total",
         }
         assert await named("no_such_metric") == set()
+
+
+def test_the_page_of_metrics_names_each() -> None:
+    page = (Path(__file__).parents[3] / "docs/metrics.md").read_text()
+    served = Served().metrics.registry.collect()
+    names = {family.name + ("_total" if family.type == "counter" else "") for family in served}
+    assert set(re.findall(r"^\| `(gateway_telemetry_\w+)`", page, re.MULTILINE)) == names
 
 
 async def test_metrics_of_objects_that_are_gone_go(caplog: pytest.LogCaptureFixture) -> None:
