@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gateway_telemetry.adapters import COPY_KEYS, adapter_of
+from gateway_telemetry.adapters import adapter_of
 from gateway_telemetry.api import meta
 from gateway_telemetry.api.gateway import GatewayTelemetrySpec
 from gateway_telemetry.api.reasons import Reason
@@ -25,14 +25,13 @@ from gateway_telemetry.plan.options import Options
 from gateway_telemetry.plan.reference import CA_SUFFIX, ReferenceWrite, reference_objects, takers
 from gateway_telemetry.plan.resource_write import Found, ResourceWrite, patched, resource_secret, unpacked, withdrawal
 from gateway_telemetry.plan.restore import restored, still_there, withdrawn
-from gateway_telemetry.plan.secret import secret_object
+from gateway_telemetry.plan.secret import kept, secret_object
 from gateway_telemetry.plan.status import gateway_status, target_status
 from gateway_telemetry.plan.store import Gateway, Store, Target, project_gateway, project_target
 from gateway_telemetry.plan.targets import Refused, TargetResult, resolve
 from gateway_telemetry.plan.tenants import not_looked_at, plan_tenant, tenant_object
 from gateway_telemetry.plan.views import (
     ORIGINAL_KEY,
-    RECORD_KEY,
     Container,
     Key,
     Record,
@@ -244,11 +243,17 @@ class _World:
         return True
 
     def _write_secret(self, view: Gateway, write: Write) -> None:
-        self._put_copy(view, secret_object(view, write))
+        found = self._objects.get(_id(shapes.SECRET, (write.workload.namespace, write.secret))) or {}
+        wanted = secret_object(view, write)
+        wanted["data"] |= kept(view, write, found.get("data") or {})
+        self._put_copy(view, wanted)
 
     def _write_resource(self, view: Gateway, write: ResourceWrite) -> None:
         if write.record_stale:
-            self._put_copy(view, resource_secret(view, write))
+            found = self._objects.get(_id(shapes.SECRET, (write.namespace, write.secret))) or {}
+            original = {key: text for key, text in (found.get("data") or {}).items() if key == ORIGINAL_KEY}
+            wanted = resource_secret(view, write)
+            self._put_copy(view, {**wanted, "data": {**original, **wanted["data"]}})
         id_ = _id(_configured(write.kind), (write.namespace, write.name))
         self._put(id_, patched(self._objects[id_], write.patch))
 
@@ -268,9 +273,7 @@ class _World:
         metadata = {**found["metadata"], **wanted["metadata"]}
         for field in ("labels", "annotations"):
             metadata[field] = {**(found["metadata"].get(field) or {}), **wanted["metadata"][field]}
-        ours = {*COPY_KEYS, RECORD_KEY}  # an original that is not written anew stays
-        others = {key: text for key, text in (found.get("data") or {}).items() if key not in ours}
-        self._put(id_, {**found, "metadata": metadata, "data": {**others, **wanted["data"]}})
+        self._put(id_, {**found, "metadata": metadata, "data": wanted["data"]})
 
     def _restore(self, record: Record) -> None:
         if record.reference:

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from gateway_telemetry.adapters import CA_KEY, COPY_KEYS
+from gateway_telemetry.adapters import CA_KEY
 from gateway_telemetry.api import meta
 from gateway_telemetry.api.reasons import Reason
 from gateway_telemetry.cluster import ownership
@@ -27,7 +27,7 @@ from gateway_telemetry.plan.gateways import Write
 from gateway_telemetry.plan.injection import body
 from gateway_telemetry.plan.reference import CA_SUFFIX, ReferenceWrite, ca_config_map, reference_secret, restart_body
 from gateway_telemetry.plan.resource_write import ResourceWrite, resource_secret
-from gateway_telemetry.plan.secret import PREVIOUS_PREFIX, secret_object
+from gateway_telemetry.plan.secret import kept, secret_object
 from gateway_telemetry.plan.store import Custom, Gateway, Store
 from gateway_telemetry.plan.targets import Refused
 from gateway_telemetry.plan.views import (
@@ -44,7 +44,6 @@ from gateway_telemetry.plan.writes import stands
 
 logger = logging.getLogger(__name__)
 
-FILE_KEYS = tuple(sorted(COPY_KEYS))
 """Keys that a Secret beside a workload can hold, apart from the record and what is kept for a rollback."""
 
 
@@ -148,8 +147,7 @@ class Writer:
         if write.record is None and await self._created(SECRETS, namespace, wanted):
             return
         live = await self._client.get(SECRETS, namespace, name)
-        if write.rollback or (write.record is not None and _keeps_previous(view)):
-            wanted["data"] |= self._kept(live, write)
+        wanted["data"] |= kept(view, write, live.get("data") or {})
         # A merge patch: keys that are no longer needed or that somebody put in go, labels and annotations of others
         # stay.
         patch = {"data": {**dict.fromkeys(live.get("data") or {}), **wanted["data"]}, "metadata": wanted["metadata"]}
@@ -179,15 +177,6 @@ class Writer:
             return False
         self._feed.wrote(live)
         return True
-
-    def _kept(self, live: dict[str, Any], write: Write) -> dict[str, str]:
-        """Return data as it is for a rollback: back from what was kept, or what is there now, to be kept."""
-        data: dict[str, str] = live.get("data") or {}
-        if write.rollback:
-            return {key: data[PREVIOUS_PREFIX + key] for key in FILE_KEYS if PREVIOUS_PREFIX + key in data}
-        if write.record is not None and write.record.injection == write.injection:
-            return {key: text for key, text in data.items() if key.startswith(PREVIOUS_PREFIX)}
-        return {PREVIOUS_PREFIX + key: data[key] for key in FILE_KEYS if key in data}
 
     async def reference(self, view: Gateway, write: ReferenceWrite, now: str) -> None:
         """Write the Secret that a chart refers to, and the CA beside it.
@@ -378,10 +367,6 @@ def _not_there(workload: Workload) -> str:
         f"{where}: the API server took the write, and what was written is not there: look for an admission webhook or "
         "policy that takes it out; it is tried again"
     )
-
-
-def _keeps_previous(view: Gateway) -> bool:
-    return view.spec is not None and view.spec.install.rollout.on_failure == "Rollback"
 
 
 def refusal(error: ApiError) -> Refused:

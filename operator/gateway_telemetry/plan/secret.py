@@ -5,14 +5,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from gateway_telemetry.adapters import COPY_KEYS
 from gateway_telemetry.api import meta
 from gateway_telemetry.plan.managed import managed_secret, record_text
 from gateway_telemetry.plan.store import Gateway
 from gateway_telemetry.plan.turns import requested
 from gateway_telemetry.plan.views import RECORD_KEY
 from gateway_telemetry.plan.writes import Write
+
+PREVIOUS_PREFIX = "previous."
+"""Before the names of data keys that hold what the Secret held before the last change, for a rollback."""
+
+FILE_KEYS = tuple(sorted(COPY_KEYS))
 
 
 def secret_object(view: Gateway, write: Write) -> dict[str, Any]:
@@ -30,8 +37,21 @@ def secret_object(view: Gateway, write: Write) -> dict[str, Any]:
     )
 
 
-PREVIOUS_PREFIX = "previous."
-"""Before the names of data keys that hold what the Secret held before the last change, for a rollback."""
+def kept(view: Gateway, write: Write, live: Mapping[str, str]) -> dict[str, str]:
+    """Return data that a write leaves in the Secret, or puts back, beside its own: what a rollback needs.
+
+    All other data of the Secret goes.
+
+    Args:
+        live: the Secret's data as it is.
+    """
+    if write.rollback:
+        return {key: live[PREVIOUS_PREFIX + key] for key in FILE_KEYS if PREVIOUS_PREFIX + key in live}
+    if write.record is None or view.spec is None or view.spec.install.rollout.on_failure != "Rollback":
+        return {}
+    if write.record.injection == write.injection:
+        return {key: text for key, text in live.items() if key.startswith(PREVIOUS_PREFIX)}
+    return {PREVIOUS_PREFIX + key: live[key] for key in FILE_KEYS if key in live}
 
 
 def _record(view: Gateway, write: Write) -> str:

@@ -197,7 +197,7 @@ def test_a_secret_of_the_operators_name_that_is_not_its_own_is_not_touched() -> 
     assert f"Failed (SecretNameTaken): Secret shop/{OWN} exists and is not this operator's" in ran.err
 
 
-def test_labels_and_data_that_others_gave_to_the_own_secret_stay() -> None:
+def test_labels_that_others_gave_to_the_own_secret_stay_and_data_goes() -> None:
     found = first()
     own = pick(found, "Secret", OWN)
     own["metadata"]["labels"]["team"] = "payments"
@@ -207,7 +207,18 @@ def test_labels_and_data_that_others_gave_to_the_own_secret_stay() -> None:
     after = again(found).find("Secret", OWN)
     assert after["metadata"]["labels"] == own["metadata"]["labels"]
     assert after["metadata"]["annotations"] == own["metadata"]["annotations"]
-    assert set(after["data"]) == {"more", "otlp-headers", "record.json"}
+    assert set(after["data"]) == {"otlp-headers", "record.json"}
+
+
+def test_a_secret_keeps_what_a_rollback_needs() -> None:
+    found = first()
+    headers = pick(found, "Secret", OWN)["data"]["otlp-headers"]
+    spec = pick(found, "GatewayTelemetry")["spec"]
+    spec["project"] = "other"
+    spec["install"]["inject"]["rollout"] = {"onFailure": "Rollback"}
+    after = again(found).find("Secret", OWN)
+    assert set(after["data"]) == {"otlp-headers", "previous.otlp-headers", "record.json"}
+    assert after["data"]["previous.otlp-headers"] == headers != after["data"]["otlp-headers"]
 
 
 def from_config_map(name: str) -> Object:
