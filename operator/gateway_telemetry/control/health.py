@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from datetime import datetime
 from typing import Any
 
 from aiohttp import web
@@ -58,6 +59,7 @@ class Metrics:
         )
         self.registry.register(_Writes(writes))
         self.registry.register(_Conditions(store))
+        self.registry.register(_LastTraces(store))
 
 
 class _Writes(Collector):
@@ -101,6 +103,33 @@ class _Conditions(Collector):
                 labels = [kind, view.namespace, view.name, item["type"], item.get("reason") or ""]
                 family.add_metric(labels, value.get(item.get("status") or "", -1.0))
         yield family
+
+
+class _LastTraces(Collector):
+    """When each gateway's newest trace began, of those whose traces were found."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def describe(self) -> Iterable[Metric]:
+        yield self._family()
+
+    def collect(self) -> Iterable[Metric]:
+        family = self._family()
+        for view in self._store.gateways.values():
+            evidence = view.status.get("evidence") or {}
+            with contextlib.suppress(ValueError):  # a status that somebody else wrote
+                when = datetime.fromisoformat(evidence.get("lastTraceTime") or "")
+                family.add_metric([view.namespace, view.name], when.timestamp())
+        yield family
+
+    @staticmethod
+    def _family() -> GaugeMetricFamily:
+        return GaugeMetricFamily(
+            "gateway_telemetry_last_trace_timestamp_seconds",
+            "When the newest trace of a GatewayTelemetry that was found in LangSmith began (Unix time).",
+            labels=["namespace", "name"],
+        )
 
 
 @contextlib.asynccontextmanager

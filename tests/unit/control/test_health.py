@@ -139,7 +139,12 @@ async def test_metrics_parse_and_mean_what_they_say(caplog: pytest.LogCaptureFix
         {"type": "Delivered", "status": "Unknown", "reason": "NotVerified"},
         {"type": "Producing"},
     ]
-    served.store.put_gateway(project_gateway({**build.gateway(), "status": {"conditions": conditions}}))
+    evidence = {"lastTraceTime": "2026-11-26T12:00:00Z", "project": "checkout"}
+    status_ = {"conditions": conditions, "evidence": evidence}
+    served.store.put_gateway(project_gateway({**build.gateway(), "status": status_}))
+    for name, odd in ("odd", "yesterday"), ("none", None):
+        lost = {**build.gateway(name), "status": {"evidence": {"lastTraceTime": odd}}}
+        served.store.put_gateway(project_gateway(lost))
     served.store.put_target(project_target({**build.target(), "status": {"conditions": conditions[:1]}}))
     served.store.put_target(project_target(build.target("new")))
     async with serving(None, LOCAL, list, list, served.metrics):
@@ -155,6 +160,7 @@ async def test_metrics_parse_and_mean_what_they_say(caplog: pytest.LogCaptureFix
         "gateway_telemetry_last_resync_timestamp_seconds": "gauge",
         "gateway_telemetry_api_writes": "counter",
         "gateway_telemetry_condition": "gauge",
+        "gateway_telemetry_last_trace_timestamp_seconds": "gauge",
     } | {name: family.type for name, family in families.items() if name.endswith("_created")}
     values = {
         (sample.name, *sorted(sample.labels.values())): sample.value
@@ -172,6 +178,7 @@ async def test_metrics_parse_and_mean_what_they_say(caplog: pytest.LogCaptureFix
         ("gateway_telemetry_watch_missed_total",): 4.0,
         ("gateway_telemetry_last_resync_timestamp_seconds",): 1_700_000_000.0,
         ("gateway_telemetry_api_writes_total",): 7.0,
+        ("gateway_telemetry_last_trace_timestamp_seconds", "checkout", "shop"): 1_795_694_400.0,
         ("gateway_telemetry_condition", "GatewayTelemetry", "Ready", "Ready", "checkout", "shop"): 1.0,
         ("gateway_telemetry_condition", "GatewayTelemetry", 'Odd"\\\nreason', "Programmed", "checkout", "shop"): 0.0,
         ("gateway_telemetry_condition", "Delivered", "GatewayTelemetry", "NotVerified", "checkout", "shop"): -1.0,
