@@ -19,7 +19,7 @@ from pathlib import Path
 import httpx
 
 from tests.bench import faults
-from tests.bench.figures import WRITES, figure, prepare, say
+from tests.bench.figures import OK, RECONCILES, WRITES, figure, prepare, say
 from tests.bench.looks import looks
 from tests.bench.operations import operations
 from tests.bench.raw import Template, write
@@ -28,8 +28,6 @@ from tests.support.kube import Kube, condition
 from tests.support.operator import OperatorProcess
 
 WORKERS = 8
-RECONCILES = "gateway_telemetry_reconciles_total"
-OK = RECONCILES + '{kind="GatewayTelemetry",result="ok"}'
 QUEUE = "gateway_telemetry_queue_depth"
 POLL_SECONDS = 0.05
 

@@ -9,6 +9,8 @@ from tests.support import objects
 from tests.support.kube import Kube, wait
 
 WRITES = "gateway_telemetry_api_writes_total"
+RECONCILES = "gateway_telemetry_reconciles_total"
+OK = RECONCILES + '{kind="GatewayTelemetry",result="ok"}'
 
 
 def say(text: str) -> None:

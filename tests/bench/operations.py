@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench.figures import WRITES, figure, prepare, say
+from tests.bench.figures import OK, RECONCILES, WRITES, figure, prepare, say
 from tests.support import objects
 from tests.support.cluster import ClusterAccess
 from tests.support.kube import Kube, condition, same, wait
@@ -118,16 +118,15 @@ def steady(access: ClusterAccess, kube: Kube, folder: Path) -> None:
     """Count writes over as many resyncs as two hours have."""
     namespace = "steady"
     names = prepare(kube, namespace, 20)
-    key = 'gateway_telemetry_reconciles_total{kind="GatewayTelemetry",result="ok"}'
     flags = (f"--watch-namespace={namespace}", "--resync=1")
     with OperatorProcess(access.kubeconfig, folder / namespace, *flags) as process:
         for name in names:
             kube.wait_condition("gatewaytelemetry", namespace, name, "Ready")
         _quiet(process)
-        before = process.metrics()
+        before = process.metrics(RECONCILES, WRITES)
         wait(
             f"{RESYNCS} resyncs",
-            lambda: process.metrics()[key] >= before[key] + RESYNCS * len(names),
+            lambda: process.metrics(RECONCILES)[OK] >= before[OK] + RESYNCS * len(names),
             120,
         )
         figure("steady-writes", process.metrics(WRITES)[WRITES] - before[WRITES], "writes", "0", resyncs=RESYNCS)

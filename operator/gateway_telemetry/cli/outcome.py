@@ -243,19 +243,23 @@ class _World:
         return True
 
     def _write_secret(self, view: Gateway, write: Write) -> None:
-        found = self._objects.get(_id(shapes.SECRET, (write.workload.namespace, write.secret))) or {}
         wanted = secret_object(view, write)
-        wanted["data"] |= kept(view, write, found.get("data") or {})
+        wanted["data"] |= kept(view, write, self._secret_data(write.workload.namespace, write.secret))
         self._put_copy(view, wanted)
 
     def _write_resource(self, view: Gateway, write: ResourceWrite) -> None:
         if write.record_stale:
-            found = self._objects.get(_id(shapes.SECRET, (write.namespace, write.secret))) or {}
-            original = {key: text for key, text in (found.get("data") or {}).items() if key == ORIGINAL_KEY}
             wanted = resource_secret(view, write)
-            self._put_copy(view, {**wanted, "data": {**original, **wanted["data"]}})
+            live = self._secret_data(write.namespace, write.secret)
+            if ORIGINAL_KEY in live:
+                wanted["data"] = {ORIGINAL_KEY: live[ORIGINAL_KEY], **wanted["data"]}
+            self._put_copy(view, wanted)
         id_ = _id(_configured(write.kind), (write.namespace, write.name))
         self._put(id_, patched(self._objects[id_], write.patch))
+
+    def _secret_data(self, namespace: str, name: str) -> Mapping[str, str]:
+        found = self._objects.get(_id(shapes.SECRET, (namespace, name))) or {}
+        return found.get("data") or {}
 
     def _put_copy(self, view: Gateway, wanted: dict[str, Any]) -> None:
         namespace, name = wanted["metadata"]["namespace"], wanted["metadata"]["name"]
@@ -298,8 +302,8 @@ class _World:
         id_ = _id(_configured(record.workload[0]), (record.namespace, record.workload[1]))
         live = self._objects.get(id_)
         if live is not None and record.workload_uid in (None, live["metadata"].get("uid")):
-            kept = (self._objects[secret].get("data") or {}).get(ORIGINAL_KEY)
-            original = None if kept is None else unpacked(base64.b64decode(kept).decode())
+            text = self._secret_data(record.namespace, record.name).get(ORIGINAL_KEY)
+            original = None if text is None else unpacked(base64.b64decode(text).decode())
             self._put(id_, patched(live, withdrawal(record, live, original)))
         self._store.drop_record((record.namespace, record.name))
         del self._objects[secret]

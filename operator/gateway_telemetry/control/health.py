@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from datetime import datetime
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from typing import Any, ClassVar
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -15,6 +14,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
 from gateway_telemetry.control.settings import Address
+from gateway_telemetry.plan.proof import moment
 from gateway_telemetry.plan.store import Custom, Store
 
 logger = logging.getLogger(__name__)
@@ -62,37 +62,53 @@ class Metrics:
         self.registry.register(_LastTraces(store))
 
 
-class _Writes(Collector):
+class _Read(Collector):
+    """A metric that is read when it is asked for, and only then: neither at the start nor by whoever names others."""
+
+    family: ClassVar[type[CounterMetricFamily | GaugeMetricFamily]] = GaugeMetricFamily
+    name: ClassVar[str]
+    documentation: ClassVar[str]
+    labels: ClassVar[Sequence[str]]
+
+    def describe(self) -> Iterable[Metric]:
+        yield self.family(self.name, self.documentation, labels=self.labels)
+
+    def collect(self) -> Iterable[Metric]:
+        family = self.family(self.name, self.documentation, labels=self.labels)
+        for labels, value in self._samples():
+            family.add_metric(labels, value)
+        yield family
+
+    def _samples(self) -> Iterator[tuple[list[str], float]]:
+        raise NotImplementedError
+
+
+class _Writes(_Read):
     """Write requests, counted by the client that sends them."""
+
+    family = CounterMetricFamily
+    name = "gateway_telemetry_api_writes"
+    documentation = "Write requests sent to the API server."
+    labels = ()
 
     def __init__(self, writes: Callable[[], int]) -> None:
         self._writes = writes
 
-    def describe(self) -> Iterable[Metric]:
-        yield CounterMetricFamily("gateway_telemetry_api_writes", "")
-
-    def collect(self) -> Iterable[Metric]:
-        yield CounterMetricFamily(
-            "gateway_telemetry_api_writes", "Write requests sent to the API server.", value=self._writes()
-        )
+    def _samples(self) -> Iterator[tuple[list[str], float]]:
+        yield [], self._writes()
 
 
-class _Conditions(Collector):
-    """The conditions as they are, read when they are asked for."""
+class _Conditions(_Read):
+    """The conditions as they are."""
+
+    name = "gateway_telemetry_condition"
+    documentation = "Conditions of LangSmithTargets and GatewayTelemetries: 1 True, 0 False, -1 Unknown."
+    labels = ("kind", "namespace", "name", "type", "reason")
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def describe(self) -> Iterable[Metric]:
-        """Return its name without asking the store: whoever names other metrics does not pay for these."""
-        yield GaugeMetricFamily("gateway_telemetry_condition", "")
-
-    def collect(self) -> Iterable[Metric]:
-        family = GaugeMetricFamily(
-            "gateway_telemetry_condition",
-            "Conditions of LangSmithTargets and GatewayTelemetries: 1 True, 0 False, -1 Unknown.",
-            labels=["kind", "namespace", "name", "type", "reason"],
-        )
+    def _samples(self) -> Iterator[tuple[list[str], float]]:
         value = {"True": 1.0, "False": 0.0}
         objects: list[tuple[str, Custom[Any]]] = [
             *(("LangSmithTarget", item) for item in self._store.targets.values()),
@@ -101,35 +117,24 @@ class _Conditions(Collector):
         for kind, view in objects:
             for item in view.status.get("conditions") or ():
                 labels = [kind, view.namespace, view.name, item["type"], item.get("reason") or ""]
-                family.add_metric(labels, value.get(item.get("status") or "", -1.0))
-        yield family
+                yield labels, value.get(item.get("status") or "", -1.0)
 
 
-class _LastTraces(Collector):
+class _LastTraces(_Read):
     """When each gateway's newest trace began, of those whose traces were found."""
+
+    name = "gateway_telemetry_last_trace_timestamp_seconds"
+    documentation = "When the newest trace of a GatewayTelemetry that was found in LangSmith began (Unix time)."
+    labels = ("namespace", "name")
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def describe(self) -> Iterable[Metric]:
-        yield self._family()
-
-    def collect(self) -> Iterable[Metric]:
-        family = self._family()
+    def _samples(self) -> Iterator[tuple[list[str], float]]:
         for view in self._store.gateways.values():
-            evidence = view.status.get("evidence") or {}
-            with contextlib.suppress(ValueError):  # a status that somebody else wrote
-                when = datetime.fromisoformat(evidence.get("lastTraceTime") or "")
-                family.add_metric([view.namespace, view.name], when.timestamp())
-        yield family
-
-    @staticmethod
-    def _family() -> GaugeMetricFamily:
-        return GaugeMetricFamily(
-            "gateway_telemetry_last_trace_timestamp_seconds",
-            "When the newest trace of a GatewayTelemetry that was found in LangSmith began (Unix time).",
-            labels=["namespace", "name"],
-        )
+            when = moment((view.status.get("evidence") or {}).get("lastTraceTime"))
+            if when is not None:
+                yield [view.namespace, view.name], when.timestamp()
 
 
 @contextlib.asynccontextmanager

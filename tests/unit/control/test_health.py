@@ -211,6 +211,13 @@ async def test_metrics_asked_for_by_name_cost_only_what_they_are(caplog: pytest.
         assert await named("no_such_metric") == set()
 
 
+def test_nothing_is_read_before_it_is_asked_for() -> None:
+    def too_early() -> int:
+        raise AssertionError("read while the operator is made")
+
+    Metrics(Store(), too_early, lambda: bool(too_early()), too_early)
+
+
 def test_the_page_of_metrics_names_each() -> None:
     page = (Path(__file__).parents[3] / "docs/metrics.md").read_text()
     served = Served().metrics.registry.collect()
